@@ -1,0 +1,1 @@
+"""Messages between manager and nodes: subjects, message types, a NATS client and its in-memory twin."""

@@ -1,0 +1,50 @@
+"""Every subject on the bus. A node's credentials allow exactly `permissions(node)`; docs/reference/bus.md shows the same table.
+
+=============================  ==============================  ========================================
+subject                        who sends → who answers         message → answer (sitewright.bus.messages)
+=============================  ==============================  ========================================
+rpc.<node>.<method>            manager → node (request)        see ``messages.METHODS``
+node.<node>.heartbeat          node → managers                 Heartbeat
+node.<node>.events             node → manager (request)        EventBatch → Ack
+node.<node>.build              node → managers                 BuildStatus
+node.<node>.hello              node → manager (request)        Hello → Ack
+stream.<node>.<session>.out    node → manager                  StreamChunk
+stream.<node>.<session>.in     manager → node                  StreamChunk
+=============================  ==============================  ========================================
+"""
+
+from __future__ import annotations
+
+MANAGER_QUEUE = "managers"
+
+
+def rpc(node: str, method: str) -> str:
+    """Where *node* answers *method*."""
+    return f"rpc.{node}.{method}"
+
+
+def node_topic(node: str, topic: str) -> str:
+    """Where *node* speaks; `*` as node listens to all."""
+    return f"node.{node}.{topic}"
+
+
+def stream_in(node: str, session: str) -> str:
+    """Input of a terminal or command."""
+    return f"stream.{node}.{session}.in"
+
+
+def stream_out(node: str, session: str) -> str:
+    """Output of a terminal or command."""
+    return f"stream.{node}.{session}.out"
+
+
+def node_permissions(node: str) -> tuple[list[str], list[str]]:
+    """What a node's credentials may publish and subscribe to: its own subjects and nothing else. Answers go by allow_responses."""
+    publish = [f"node.{node}.>", f"stream.{node}.*.out"]
+    subscribe = [f"rpc.{node}.>", f"stream.{node}.*.in", f"_INBOX.{node}.>"]
+    return publish, subscribe
+
+
+def manager_permissions() -> tuple[list[str], list[str]]:
+    """What the manager's credentials may publish and subscribe to."""
+    return ["rpc.>", "stream.*.*.in"], ["node.>", "stream.*.*.out", "_INBOX.manager.>"]

@@ -1,0 +1,88 @@
+"""The platform's settings. Each field's description is its documentation; docs/reference/settings.md is generated from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sitewright.config.paths import Paths, default_home, default_run
+from sitewright.domain.names import HostName
+from sitewright.errors import InvalidValueError
+
+
+class Settings(BaseSettings):
+    """What every process of one platform on one machine agrees on. Set by SITEWRIGHT_… in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SITEWRIGHT_", extra="ignore", frozen=True, validate_default=True)
+
+    home: Path = Field(default_factory=default_home, description="The data folder: everything that lasts is below it.")
+    run: Path | None = Field(
+        default=None, description="A short folder for sockets and routes, rebuilt at start. Default: made from the data folder's name."
+    )
+    http_port: int = Field(default=8000, ge=1, le=65535, description="The port that visitors and the manager's pages are served on.")
+    http_address: str = Field(default="127.0.0.1", description="The address the router listens on; 0.0.0.0 for every interface.")
+    domain: str = Field(default="localhost", description="Sites are NAME.<domain>, the manager is sitewright.<domain>.")
+    engine: Literal["sandbox", "docker"] = Field(default="sandbox", description="What runs instances.")
+    docker_host: str = Field(default="unix:///var/run/docker.sock", description="Address of the Docker Engine, with engine=docker.")
+    database_url: str = Field(default="", description="postgresql://… for PostgreSQL; empty for SQLite in the data folder.")
+    node: str = Field(default="node1", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", description="This machine's name on the bus.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much the platform's own logs say.")
+    build_slots: int = Field(default=1, ge=1, le=32, description="Builds at a time on this node.")
+    package_index: str = Field(
+        default="", description="A Python package index for builds; empty for the public one or what this machine's pip.conf says."
+    )
+    npm_registry: str = Field(
+        default="", description="An npm registry for builds; empty for the public one or what this machine's npmrc says."
+    )
+    extra_egress: str = Field(
+        default="",
+        description="Private addresses (CIDR, comma-separated) that sites and builds may reach all the same, such as a package mirror.",
+    )
+    install_packages: bool = Field(
+        default=True, description="As root: install missing Debian packages by oneself. False: only name the command."
+    )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("domain")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return str(HostName(value.lower()))
+
+    @property
+    def paths(self) -> Paths:
+        """Where everything is."""
+        return Paths(home=self.home, run=self.run or default_run(self.home))
+
+    @property
+    def manager_host(self) -> str:
+        """The manager's host name."""
+        return f"sitewright.{self.domain}"
+
+    def url(self, host: str) -> str:
+        """The address that a browser uses for *host*."""
+        return f"http://{host}" if self.http_port == 80 else f"http://{host}:{self.http_port}"
+
+    @property
+    def uid_base(self) -> int:
+        """First of the 100,000 uids of this platform's sites: site n runs as uid_base + n. Derived from the data folder, so two
+        platforms do not meet."""
+        return 1_000_000 + int(self.paths.tag, 16) % 20_000 * 100_000
+
+
+def load_settings() -> Settings:
+    """The settings from the environment. Raises InvalidValueError that says variable, value and rule in a sentence."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SITEWRIGHT_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise InvalidValueError(
+            f"The setting {name} is wrong: {first['msg']}.", resolution=f"Correct {name} in the environment and start again."
+        ) from error

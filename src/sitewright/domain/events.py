@@ -1,0 +1,46 @@
+"""One line of a site's timeline: what happened, when, by whom, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What can happen to a site. The value is the constant name in logs, the API and the database."""
+
+    CREATED = "site.created"
+    RENAMED = "site.renamed"
+    DELETED = "site.deleted"
+    STARTED = "site.started"
+    STOPPED = "site.stopped"
+    RESTARTED = "site.restarted"
+    ENV_CHANGED = "env.changed"
+    BUILD_SUCCEEDED = "build.succeeded"
+    BUILD_FAILED = "build.failed"
+    DEPLOYED = "release.live"
+    DEPLOY_FAILED = "release.failed"
+    INSTANCE_READY = "instance.ready"
+    INSTANCE_CRASHED = "instance.crashed"
+    INSTANCE_OUT_OF_MEMORY = "instance.out_of_memory"
+    INSTANCE_UNHEALTHY = "instance.unhealthy"
+    INSTANCE_BACKOFF = "instance.backoff"
+    LOG_LINES_DROPPED = "log.dropped"
+    EXEC_OPENED = "exec.opened"
+    EXEC_CLOSED = "exec.closed"
+    MODE_CHANGED = "channel.mode"
+    SCALED = "channel.scaled"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a timeline shows. ``at`` is seconds since the epoch; ``who`` is an e-mail address or "" for the platform; ``id`` makes
+    re-delivery harmless."""
+
+    id: str
+    kind: EventKind
+    site_id: str
+    channel_id: str
+    at: float
+    text: str
+    who: str = ""

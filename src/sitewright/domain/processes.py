@@ -1,0 +1,63 @@
+"""How a process type runs and how the router reaches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sitewright.domain.limits import Limits
+
+
+class Listen(StrEnum):
+    """How a web process is reached (design, section 5)."""
+
+    NONE = "none"
+    """Nothing listens: a worker."""
+    FD = "fd"
+    """The engine makes the listening socket and hands it over as descriptor 3 (LISTEN_FDS=1); it outlives a restart of the app."""
+    SOCKET = "socket"
+    """The app listens on the unix path in $SOCKET."""
+    PORT = "port"
+    """The app listens on TCP $PORT in its own network; the engine puts a relay between the socket and the port."""
+    FASTCGI = "fastcgi"
+    """php-fpm listens on the path in $SOCKET; nginx speaks FastCGI to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """When an instance counts as ready and as alive. All times in seconds.
+
+    With ``path`` a GET must answer 200–399; without, any HTTP answer to GET / makes it ready (FD, SOCKET, PORT), a connection does for
+    FASTCGI.
+    """
+
+    path: str = ""
+    startup_seconds: float = 60.0
+    interval_seconds: float = 30.0
+    timeout_seconds: float = 10.0
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process type of one release: what to run and how to reach it.
+
+    ``command`` is the line of the Procfile; it is the tenant's own words and is given to /bin/sh inside the tenant's sandbox, never
+    outside.
+    """
+
+    type: str
+    command: str
+    listen: Listen = Listen.NONE
+    health: HealthCheck = field(default_factory=HealthCheck)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessScale:
+    """How many copies of a process type are wanted, and what each may use."""
+
+    type: str
+    count: int = 1
+    limits: Limits = field(default_factory=Limits)
+    stop_grace_seconds: float = 10.0
+    drain_seconds: float = 30.0

@@ -1,0 +1,54 @@
+"""What a build makes: immutable and numbered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sitewright.domain.processes import ProcessSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What the builder found out about a built tree: everything that is needed to run it.
+
+    ``static_root`` is the folder, relative to the tree ("" is the tree itself), that nginx serves; None when nothing is static.
+    ``fallback`` is the file under static_root served for unknown paths with 200 ("" for none), as single-page apps want it.
+    """
+
+    pack: str
+    stack: str
+    processes: tuple[ProcessSpec, ...] = ()
+    static_root: str | None = None
+    fallback: str = ""
+    env: tuple[tuple[str, str], ...] = ()
+    """Defaults that the pack sets; the channel's own variables win."""
+
+    def process(self, process_type: str) -> ProcessSpec | None:
+        """The process type of that name, or None."""
+        return next((p for p in self.processes if p.type == process_type), None)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether nginx alone serves it: nothing to start, nothing to sleep."""
+        return self.static_root is not None and self.process("web") is None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One immutable, numbered result of a build. ``droplet`` is the SHA-256 (hex) of the archive; "" in live mode."""
+
+    id: str
+    number: int
+    droplet: str
+    blueprint: Blueprint
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Droplet:
+    """A built tree as a content-addressed archive."""
+
+    digest: str
+    size_bytes: int
+    files: int
+    blueprint: Blueprint = field(default_factory=lambda: Blueprint(pack="", stack=""))

@@ -1,0 +1,1 @@
+"""The Django project: what people say they want, and what nodes say is."""

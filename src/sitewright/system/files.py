@@ -1,0 +1,76 @@
+"""Writing files so that a pulled plug leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from sitewright.errors import SitewrightError
+
+
+class CorruptFileError(SitewrightError):
+    """A file's checksum does not match its contents."""
+
+    code = "corrupt_file"
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Replace *path* by *data* in one rename. With *durable*, both the file and its folder are flushed to disk first."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    if durable:
+        flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in *folder* survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_symlink(link: Path, target: str) -> None:
+    """Make *link* point to *target* in one rename: readers see the old target or the new one, never nothing."""
+    temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}.tmp")
+    temporary.symlink_to(target)
+    try:
+        temporary.replace(link)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+def write_checked_json(path: Path, value: Any, *, mode: int = 0o600) -> None:
+    """Store *value* with its own SHA-256, atomically."""
+    body = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    write_atomic(path, f"{digest}\n{body}\n".encode(), mode=mode)
+
+
+def read_checked_json(path: Path) -> Any:
+    """What ``write_checked_json`` stored. Raises CorruptFileError when it was damaged, FileNotFoundError when it is not there."""
+    digest, _, body = path.read_text().partition("\n")
+    body = body.rstrip("\n")
+    if hashlib.sha256(body.encode()).hexdigest() != digest:
+        raise CorruptFileError(f"The file {path.name} is damaged.", resolution="It is set aside and fetched again from the manager.")
+    return json.loads(body)
