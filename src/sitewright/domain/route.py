@@ -1,0 +1,43 @@
+"""Routes: what the router must serve for a channel, as values. sitewright.router.table turns them into folders and symlinks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+SLOTS = 16
+
+
+class Presence(StrEnum):
+    """What a visitor finds when no instance answers: decides the page that nginx shows."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRoute:
+    """Everything the router needs for one channel.
+
+    ``sockets``: unix sockets of the ready instances, spread over the 16 slots in order. ``public``: folder that nginx serves itself,
+    before the app is asked; None for none. ``fallback``: file below ``public`` for unknown paths of a static site (200), "" for none.
+    ``fastcgi_root``: for PHP, the document root as php-fpm sees it (`/app/public`), "" when the sockets speak HTTP.
+    """
+
+    channel_id: str
+    hosts: tuple[str, ...]
+    sockets: tuple[Path, ...] = ()
+    public: Path | None = None
+    fallback: str = ""
+    fastcgi_root: str = ""
+    presence: Presence = Presence.RUNNING
+
+
+def spread(sockets: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Which socket each of the 16 slots points to: as even as can be, in order; empty when there is no socket."""
+    if not sockets:
+        return ()
+    return tuple(sockets[slot % len(sockets)] for slot in range(SLOTS))
