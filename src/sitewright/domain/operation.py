@@ -1,0 +1,45 @@
+"""Operations as values: kinds, when to try again, how long at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sitewright.domain.states import OperationState
+
+
+class OperationKind(StrEnum):
+    """What a person can ask for that lasts longer than a request."""
+
+    CREATE = "create"
+    DEPLOY = "deploy"
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    ENV = "env"
+    RENAME = "rename"
+    DELETE = "delete"
+
+
+MOST_ATTEMPTS = 6
+"""Tries of one step before the operation fails."""
+LONGEST_SECONDS = 1800.0
+"""An operation that is not done by then fails, so that none can block its site for ever."""
+
+
+def retry_delay(attempts: int) -> float:
+    """Seconds to wait after the *attempts*-th failed try of a step (1 is the first): 1, 2, 4 … 30."""
+    return float(min(2 ** max(attempts - 1, 0), 30))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A piece of durable work as it travels. Times are seconds since the epoch."""
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    site: str
+    created_at: float
+    finished_at: float = 0.0
+    message: str = ""

@@ -1,0 +1,1 @@
+"""The timeline of a site and the trail of who did what."""

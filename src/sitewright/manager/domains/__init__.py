@@ -1,0 +1,1 @@
+"""Routes: host name to channel."""

@@ -1,0 +1,1 @@
+"""Durable work: operations and steps, and the engine that runs them."""

@@ -1,0 +1,26 @@
+"""The only way to get an operation."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from sitewright.domain.states import Role
+from sitewright.errors import ForbiddenError, NotFoundError
+from sitewright.manager.accounts.models import User
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.teams.access import reach
+
+
+def for_user(user: User, role: Role = Role.VIEWER) -> QuerySet[Operation]:
+    """The operations of the teams in which *user* has at least *role*; an operation outlives its site."""
+    return Operation.objects.filter(reach(user, role, "team__")).select_related("created_by").prefetch_related("steps")
+
+
+def operation_for(user: User, operation_id: str, role: Role = Role.VIEWER) -> Operation:
+    """The operation of that id. Raises NotFoundError or ForbiddenError."""
+    operation = for_user(user, role).filter(id=operation_id).first()
+    if operation is not None:
+        return operation
+    if role is not Role.VIEWER and for_user(user).filter(id=operation_id).exists():
+        raise ForbiddenError("Your role in the team does not allow this.", details=f"It needs the role {role.value}.")
+    raise NotFoundError("There is no such operation, or it is not yours to see.")

@@ -1,0 +1,1 @@
+"""Uploads, builds and the releases they make."""

@@ -1,0 +1,1 @@
+"""Sites, their channels and variables, and what nodes report of them."""

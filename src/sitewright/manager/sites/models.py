@@ -1,0 +1,130 @@
+"""Sites, channels, variables (what is wanted); nodes and instances (what was reported). The two are separate rows on purpose."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from sitewright.domain.states import InstanceState, Mode, Power
+from sitewright.manager.columns import id_column, one_of
+
+
+class Serial(models.Model):
+    """Counters that never go back, so that a deleted site's number (and thereby its uid) is never given again."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    last = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.last}"
+
+
+class Node(models.Model):
+    """A machine that runs an orchestrator, as it last spoke."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    version = models.CharField(max_length=32, blank=True, default="")
+    engine = models.CharField(max_length=32, blank=True, default="")
+    seen_at = models.DateTimeField(default=timezone.now)
+    sequence = models.PositiveBigIntegerField(default=0)
+    memory_total = models.BigIntegerField(default=0)
+    memory_used = models.BigIntegerField(default=0)
+    builds_running = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Site(models.Model):
+    """A named website or web app of a team. ``number`` is what its uid follows from."""
+
+    id = id_column()
+    number = models.PositiveBigIntegerField(unique=True, editable=False)
+    name = models.CharField(max_length=40, unique=True)
+    team = models.ForeignKey("teams.Team", on_delete=models.PROTECT, related_name="sites")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Channel(models.Model):
+    """A named line of a site. What is wanted, and below it what its node last said.
+
+    ``generation`` grows with every change of what is wanted, by compare-and-swap; 0 is nothing sent to the node yet.
+    """
+
+    id = id_column()
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="channels")
+    name = models.CharField(max_length=20, default="production")
+    mode = models.CharField(max_length=16, default=Mode.RELEASED.value)
+    power = models.CharField(max_length=16, default=Power.ON.value)
+    release = models.ForeignKey("releases.Release", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    scale = models.JSONField(default=list, blank=True)
+    """List of ProcessScale as JSON."""
+    generation = models.PositiveBigIntegerField(default=0)
+    restart = models.PositiveIntegerField(default=0)
+    release_counter = models.PositiveIntegerField(default=0)
+    node = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    observed_generation = models.PositiveBigIntegerField(default=0)
+    applied = models.PositiveBigIntegerField(default=0)
+    problem = models.TextField(blank=True, default="")
+    observed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["site", "name"], name="channel_name"),
+            one_of("mode", Mode, "channel_mode"),
+            one_of("power", Power, "channel_power"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.site_id}/{self.name}"
+
+
+class EnvVar(models.Model):
+    """An environment variable of a channel. The value is encrypted whether secret or not; a secret one is never shown again."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="variables")
+    name = models.CharField(max_length=128)
+    sealed = models.TextField()
+    secret = models.BooleanField(default=False)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["channel", "name"], name="variable_name"),)
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Instance(models.Model):
+    """One running copy as its node last reported it."""
+
+    id = models.CharField(max_length=64, primary_key=True)
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="instances")
+    process = models.CharField(max_length=20)
+    release_id = models.CharField(max_length=12, blank=True, default="")
+    state = models.CharField(max_length=16)
+    since = models.DateTimeField()
+    node = models.CharField(max_length=32)
+    memory_bytes = models.BigIntegerField(default=0)
+    cpu_seconds = models.FloatField(default=0.0)
+    restarts = models.PositiveIntegerField(default=0)
+    reason = models.TextField(blank=True, default="")
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (one_of("state", InstanceState, "instance_state"),)
+        ordering = ("process", "id")
+
+    def __str__(self) -> str:
+        return f"{self.process} {self.id} ({self.state})"

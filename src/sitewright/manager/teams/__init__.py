@@ -1,0 +1,1 @@
+"""Teams own sites; members have a role; a team carries the quota."""
