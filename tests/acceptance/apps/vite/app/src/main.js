@@ -1,0 +1,4 @@
+import "./style.css";
+import { stars } from "./stars.js";
+
+document.querySelector("#app").textContent = stars.join(", ");

@@ -1,0 +1,38 @@
+"""One platform for all acceptance stories, started as a newcomer would: `./sitewright up`."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sitewright.testing.platform import Platform
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """A whole platform with a data folder and a port of its own.
+
+    The folder is not pytest's, which only root may enter: sites run as users of their own and must reach theirs.
+    """
+    with tempfile.TemporaryDirectory(prefix="sitewright-acceptance-") as folder:
+        Path(folder).chmod(0o711)
+        running = Platform(ROOT / "sitewright", home=Path(folder) / "home", port=free_port())
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
