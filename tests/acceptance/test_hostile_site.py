@@ -132,7 +132,9 @@ def test_it_is_nobody_and_cannot_become_anybody(charlies: VisitedSite) -> None:
     code = """
     import os
     status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
-    result = {"uid": os.getuid(), "caps": status["CapEff"].strip(), "bounding": status["CapBnd"].strip(), "nnp": status["NoNewPrivs"].strip(), "seccomp": status["Seccomp"].strip()}
+    result = {"uid": os.getuid()}
+    for key, name in (("caps", "CapEff"), ("bounding", "CapBnd"), ("nnp", "NoNewPrivs"), ("seccomp", "Seccomp")):
+        result[key] = status[name].strip()
     """
     found = inside(charlies, code)
     assert found["uid"] != 0
@@ -156,15 +158,15 @@ def test_neither_loopback_nor_bus_nor_another_instance_nor_private_networks_answ
         probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); probe.connect(("192.0.2.77", 9)); own = probe.getsockname()[0]
     except OSError:
         pass
-    hosts = ["127.0.0.1", "10.0.0.1", "172.17.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1"] + [host for host in (gateway, own) if host]
+    hosts = ["10.0.0.1", "172.17.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1"]
+    if gateway:
+        hosts.append(gateway)
     if own:
         parts = own.split(".")
         hosts += [".".join(parts[:3] + [str((int(parts[3]) + step) % 256)]) for step in (1, 2, 3, 4)]
     result = []
     for host in hosts:
         for port in ({bus}, {http}, 22, 80):
-            if host in ("127.0.0.1", own):
-                continue
             probe = socket.socket(); probe.settimeout(0.3)
             try:
                 probe.connect((host, port)); result.append([host, port])
@@ -270,7 +272,7 @@ def test_a_flood_of_log_lines_costs_its_owner_lines_and_not_the_disk(
     before = folder_bytes(platform.settings.home / "sites")
     inside(
         charlies,
-        "import sys, time\nend = time.monotonic() + 5\nwhile time.monotonic() < end: sys.stdout.write('flood ' * 2000 + chr(10))\nresult = 1",
+        "import sys, time\nend = time.monotonic() + 5\nwhile time.monotonic() < end: print('flood ' * 2000)\nresult = 1",
     )
     assert folder_bytes(platform.settings.home / "sites") - before < 20 * 1024 * 1024
     assert alices.get("/").text == "alice"
