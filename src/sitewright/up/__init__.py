@@ -1,0 +1,1 @@
+"""`sitewright up`: the whole platform on one machine."""
