@@ -28,6 +28,8 @@ class Node(models.Model):
     engine = models.CharField(max_length=32, blank=True, default="")
     seen_at = models.DateTimeField(default=timezone.now)
     sequence = models.PositiveBigIntegerField(default=0)
+    said_at = models.FloatField(default=0.0)
+    """The node's own clock at its last heartbeat."""
     memory_total = models.BigIntegerField(default=0)
     memory_used = models.BigIntegerField(default=0)
     builds_running = models.PositiveIntegerField(default=0)
@@ -87,6 +89,22 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.site_id}/{self.name}"
+
+
+class RemovedChannel(models.Model):
+    """What a deleted channel was, so that a node which missed its removal can still be told; an unknown channel is never removed."""
+
+    id = models.CharField(max_length=12, primary_key=True)
+    site_id = models.CharField(max_length=12)
+    site_name = models.CharField(max_length=40)
+    number = models.PositiveBigIntegerField()
+    name = models.CharField(max_length=20)
+    generation = models.PositiveBigIntegerField()
+    node = models.CharField(max_length=32)
+    removed_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.site_name}/{self.name}"
 
 
 class EnvVar(models.Model):

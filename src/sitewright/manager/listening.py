@@ -1,0 +1,108 @@
+"""What the manager hears on the bus. Rows are written in one thread, in the order in which messages came."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from django.db import close_old_connections
+
+from sitewright.bus.base import Bus
+from sitewright.bus.messages import Ack, BuildStatus, EventBatch, Heartbeat, Hello, Message
+from sitewright.bus.subjects import MANAGER_QUEUE, node_topic
+from sitewright.errors import SitewrightError
+from sitewright.manager.audit.services import record_events
+from sitewright.manager.operations.services import ring_site
+from sitewright.manager.releases.services import record_build_status
+from sitewright.manager.sites import reports
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+COMPARE_SECONDS = 30.0
+
+
+class Listener:
+    """Writes what nodes say, and compares with each node every 30 s and whenever one says hello."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reports")
+        self._comparer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compare")
+        self._comparing: asyncio.Task[None] | None = None
+
+    async def prepare(self, bus: Bus) -> None:
+        """Subscribe to everything that nodes say."""
+        await bus.subscribe(node_topic("*", "heartbeat"), Heartbeat, self._heartbeat)
+        await bus.subscribe(node_topic("*", "build"), BuildStatus, self._build)
+        await bus.serve(node_topic("*", "events"), EventBatch, self._events, MANAGER_QUEUE)
+        await bus.serve(node_topic("*", "hello"), Hello, self._hello, MANAGER_QUEUE)
+        self._comparing = asyncio.create_task(self._compare_for_ever())
+
+    def close(self) -> None:
+        """End the writing threads; what was heard is written first."""
+        self._writer.shutdown(wait=True)
+        self._comparer.shutdown(wait=False, cancel_futures=True)
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, _with_fresh_connection, work)
+
+    async def _heartbeat(self, subject: str, beat: Heartbeat) -> None:
+        if not _speaks_for_itself(subject, beat.node):
+            return
+        await self._write(lambda: _heard(beat))
+
+    async def _build(self, subject: str, status: BuildStatus) -> None:
+        await self._write(lambda: _built(subject.split(".")[1], status))
+
+    async def _events(self, batch: EventBatch) -> Message:
+        await self._write(lambda: record_events(batch.events))
+        return Ack()
+
+    async def _hello(self, hello: Hello) -> Message:
+        await self._write(lambda: reports.record_hello(hello))
+        asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, lambda: _compare(hello.node))
+        return Ack()
+
+    async def _compare_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COMPARE_SECONDS)
+            work = asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, lambda: _compare(self._node))
+            await asyncio.wait([work])
+
+
+def _speaks_for_itself(subject: str, node: str) -> bool:
+    """The server lets a node publish under its own name only; the message must carry the same name."""
+    if subject.split(".")[1] == node:
+        return True
+    log.warning("node.false_name", extra={"subject": subject, "node": node})
+    return False
+
+
+def _heard(beat: Heartbeat) -> None:
+    for site_id in reports.record_heartbeat(beat):
+        ring_site(site_id)
+
+
+def _built(node: str, status: BuildStatus) -> None:
+    site_id = record_build_status(status, node)
+    if site_id is not None:
+        ring_site(site_id)
+
+
+def _compare(node: str) -> None:
+    try:
+        reports.compare(node)
+    except SitewrightError as error:
+        log.warning("desired.not_compared", extra={"node": node, "reason": str(error)})
+
+
+def _with_fresh_connection(work: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        close_old_connections()

@@ -1,0 +1,125 @@
+"""From a source to a running release: create and deploy."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from pydantic import TypeAdapter
+
+from sitewright.bus.messages import BuildQuery, BuildRequest, BuildStatus, Source, UploadSource
+from sitewright.domain.events import EventKind
+from sitewright.domain.operation import OperationKind
+from sitewright.domain.states import BuildState, Mode, Power
+from sitewright.errors import BuildError, NotFoundError, SitewrightError
+from sitewright.manager.audit.services import happened
+from sitewright.manager.bus import NodeClient
+from sitewright.manager.operations.handlers import Context, Done, Outcome, StepPlan, Wait
+from sitewright.manager.operations.kinds.rollout import channel_of, put_back, roll_out
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.releases.models import Build, Release
+from sitewright.manager.releases.services import record_build_status, record_release, request_of, start_build
+from sitewright.manager.runtime import runtime
+
+_SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
+
+LOOK_AGAIN_SECONDS = 3.0
+
+
+class Deploy:
+    """Build the source, keep the result as a release, switch to it; if it does not come up, the one before goes on."""
+
+    kind = OperationKind.DEPLOY
+
+    def __init__(self) -> None:
+        self.steps = (
+            StepPlan("source", "Receive the source", self._receive),
+            StepPlan("build", "Build it", self._build),
+            StepPlan("release", "Keep the result as a release", self._release),
+            StepPlan("rollout", "Switch visitors to it", self._switch),
+        )
+
+    def _receive(self, context: Context) -> Outcome:
+        source = _SOURCE.validate_python(context.params["source"])
+        if isinstance(source, UploadSource) and not (settings.PLATFORM.paths.uploads / source.digest).is_file():
+            raise NotFoundError("The uploaded file is not there any more.", resolution="Upload it again.")
+        return Done()
+
+    def _build(self, context: Context) -> Outcome:
+        channel = channel_of(context)
+        if "build" not in context.found():
+            with context.fenced():
+                build = start_build(channel, context.params["source"], context.operation.created_by)
+                context.remember(build=build.id)
+        build = Build.objects.select_related("channel__site__team").get(id=context.found()["build"])
+        if BuildState(build.state) in {BuildState.QUEUED, BuildState.RUNNING}:
+            status = NodeClient(runtime().bus, build.node).ask("build.start", _request(build), BuildStatus, 15.0)
+            record_build_status(status, build.node)
+            build.refresh_from_db()
+        return self._judge(context, build)
+
+    def _judge(self, context: Context, build: Build) -> Outcome:
+        state = BuildState(build.state)
+        if state is BuildState.SUCCEEDED:
+            happened(context.operation, EventKind.BUILD_SUCCEEDED, "The build succeeded.")
+            return Done()
+        if state is BuildState.FAILED:
+            raise BuildError(build.problem or "The build failed.", details=build.details, resolution=build.resolution)
+        if state is BuildState.CANCELLED:
+            raise BuildError("The build was cancelled.")
+        if build.position:
+            return Wait(LOOK_AGAIN_SECONDS, f"Number {build.position} in the queue.")
+        return Wait(LOOK_AGAIN_SECONDS, build.phase)
+
+    def _release(self, context: Context) -> Outcome:
+        build = Build.objects.get(id=context.found("build")["build"])
+        with context.fenced():
+            release = record_release(build)
+            context.remember(release=release.id)
+        return Done(f"Release {release.number}")
+
+    def _switch(self, context: Context) -> Outcome:
+        release = Release.objects.get(id=context.found("release")["release"])
+        outcome = roll_out(context, {"release_id": release.id, "power": Power.ON.value})
+        if isinstance(outcome, Done):
+            happened(context.operation, EventKind.DEPLOYED, f"Release {release.number} is live.")
+        return outcome
+
+    def undo(self, context: Context, reason: str) -> None:
+        """End an unfinished build; serve the release of before."""
+        build = Build.objects.filter(id=context.found("build").get("build", "")).first()
+        if build is not None and BuildState(build.state) in {BuildState.QUEUED, BuildState.RUNNING}:
+            _cancel_build(build)
+        if context.step == "build":
+            happened(context.operation, EventKind.BUILD_FAILED, reason)
+        if context.step == "rollout":
+            put_back(context)
+            happened(context.operation, EventKind.DEPLOY_FAILED, reason)
+
+    def check_cancel(self, operation: Operation) -> None:
+        """Always possible."""
+
+
+class Create(Deploy):
+    """The first deploy of a new site."""
+
+    kind = OperationKind.CREATE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = (StepPlan("prepare", "Reserve the name and the address", self._prepare), *self.steps)
+
+    def _prepare(self, context: Context) -> Outcome:
+        host = channel_of(context).routes.values_list("host", flat=True).first() or ""
+        happened(context.operation, EventKind.CREATED, f"The site “{context.operation.site_name}” was created.")
+        return Done(settings.PLATFORM.url(host))
+
+
+def _request(build: Build) -> BuildRequest:
+    return request_of(build, _SOURCE.validate_python(build.source), Mode(build.channel.mode))
+
+
+def _cancel_build(build: Build) -> None:
+    try:
+        status = NodeClient(runtime().bus, build.node).ask("build.cancel", BuildQuery(build_id=build.id), BuildStatus)
+        record_build_status(status, build.node)
+    except SitewrightError:
+        Build.objects.filter(id=build.id).update(state=BuildState.CANCELLED.value)

@@ -1,0 +1,26 @@
+"""Which handler does which kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from sitewright.domain.operation import OperationKind
+from sitewright.manager.operations.handlers import Handler
+from sitewright.manager.operations.kinds import delete, deploy, env, power, rename
+
+
+@cache
+def all_handlers() -> Mapping[OperationKind, Handler]:
+    """A handler for every kind."""
+    handlers: tuple[Handler, ...] = (
+        deploy.Create(),
+        deploy.Deploy(),
+        power.Start(),
+        power.Stop(),
+        power.Restart(),
+        env.ChangeEnv(),
+        rename.Rename(),
+        delete.Delete(),
+    )
+    return {handler.kind: handler for handler in handlers}

@@ -1,0 +1,124 @@
+"""The threads that work: some run operations, one keeps leases alive, takes over expired ones and looks every second for what is due."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+from django.db import DatabaseError, close_old_connections, connection
+
+from sitewright.domain.identity import new_id
+from sitewright.manager.operations import claims
+from sitewright.manager.operations.claims import Claim
+from sitewright.manager.operations.doorbell import EmbeddedDoorbell
+from sitewright.manager.operations.engine import Engine
+from sitewright.system.clock import Clock
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+RENEW_SECONDS = 10.0
+REAP_SECONDS = 5.0
+JOIN_SECONDS = 5.0
+
+
+class Worker:
+    """Works until stopped. What is cut off by its end is taken over by the next worker when the lease has run out."""
+
+    def __init__(self, engine: Engine, clock: Clock, doorbell: EmbeddedDoorbell, threads: int = 2) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._doorbell = doorbell
+        self._owner = f"worker-{new_id()}"
+        self._stopping = threading.Event()
+        self._ready: queue.Queue[str | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._taken: set[str] = set()
+        self._claims: set[Claim] = set()
+        names = [f"operations-{number}" for number in range(threads)]
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+        self._keeper = threading.Thread(target=self._keep, name="operations-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in [*self._threads, self._keeper]:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish the steps that run now, begin nothing new."""
+        self._stopping.set()
+        self._doorbell.ring("")
+        for _ in self._threads:
+            self._ready.put(None)
+        for thread in [self._keeper, *self._threads]:
+            thread.join(JOIN_SECONDS)
+
+    def _work(self) -> None:
+        while (operation_id := self._ready.get()) is not None:
+            try:
+                self._guarded(lambda found=operation_id: self._run(found))  # type: ignore[misc]
+            finally:
+                with self._lock:
+                    self._taken.discard(operation_id)
+                self._doorbell.ring(operation_id)
+        connection.close()
+
+    def _run(self, operation_id: str) -> None:
+        operation = claims.claim(operation_id, self._owner, self._clock.now())
+        if operation is None:
+            return
+        claim = Claim(operation.id, operation.fence)
+        with self._lock:
+            self._claims.add(claim)
+        try:
+            self._engine.run(operation)
+        finally:
+            with self._lock:
+                self._claims.discard(claim)
+
+    def _keep(self) -> None:
+        renewed = reaped = self._clock.steady()
+        while not self._stopping.is_set():
+            self._doorbell.wait(POLL_SECONDS)
+            now = self._clock.steady()
+            if now - renewed >= RENEW_SECONDS:
+                renewed = now
+                self._guarded(self._renew)
+            if now - reaped >= REAP_SECONDS:
+                reaped = now
+                self._guarded(self._reap)
+            self._guarded(self._look)
+        connection.close()
+
+    def _look(self) -> None:
+        for operation_id in claims.due(self._clock.now()):
+            with self._lock:
+                fresh = operation_id not in self._taken
+                self._taken.add(operation_id)
+            if fresh:
+                self._ready.put(operation_id)
+
+    def _renew(self) -> None:
+        with self._lock:
+            held = list(self._claims)
+        claims.renew(held, self._clock.now())
+
+    def _reap(self) -> None:
+        count = claims.reap(self._clock.now())
+        if count:
+            log.warning("operations.taken_over", extra={"count": count})
+
+    @staticmethod
+    def _guarded(work: Callable[[], None]) -> None:
+        """A database that is away for a moment ends no thread."""
+        close_old_connections()
+        try:
+            work()
+        except DatabaseError:
+            log.exception("operations.database_error")
+        except Exception:
+            log.exception("operations.worker_error")
+        finally:
+            close_old_connections()

@@ -1,0 +1,112 @@
+"""From rows to what a node is told, and telling it. The rows are the truth; telling may be lost and is repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F
+from pydantic import TypeAdapter
+
+from sitewright.bus.messages import Ack, DesiredPut
+from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.processes import ProcessScale
+from sitewright.domain.release import Blueprint
+from sitewright.domain.release import Release as ReleaseValue
+from sitewright.domain.states import Mode, Power
+from sitewright.errors import ConflictError, EngineError
+from sitewright.manager.bus import NodeClient
+from sitewright.manager.keys import decrypt
+from sitewright.manager.releases.models import Release
+from sitewright.manager.runtime import runtime
+from sitewright.manager.sites.models import Channel, RemovedChannel
+
+_BLUEPRINT = TypeAdapter(Blueprint)
+_SCALE = TypeAdapter(tuple[ProcessScale, ...])
+
+
+def blueprint_of(document: Any) -> Blueprint:
+    """A stored blueprint as a value."""
+    return _BLUEPRINT.validate_python(document)
+
+
+def blueprint_document(blueprint: Blueprint) -> Any:
+    """A blueprint as JSON for a column."""
+    return _BLUEPRINT.dump_python(blueprint, mode="json")
+
+
+def release_value(release: Release | None) -> ReleaseValue | None:
+    """A release row as a value."""
+    if release is None:
+        return None
+    return ReleaseValue(
+        id=release.id,
+        number=release.number,
+        droplet=release.droplet,
+        blueprint=blueprint_of(release.blueprint),
+        commit=release.commit,
+    )
+
+
+def environment(channel: Channel) -> tuple[tuple[str, str], ...]:
+    """Names and values, deciphered, by name."""
+    return tuple((var.name, decrypt(settings.ENCRYPTION_KEYS, var.sealed)) for var in channel.variables.order_by("name"))
+
+
+def desired_of(channel: Channel) -> DesiredChannel:
+    """Everything its node needs to know of *channel*."""
+    return DesiredChannel(
+        site_id=channel.site_id,
+        site_name=channel.site.name,
+        number=channel.site.number,
+        channel_id=channel.id,
+        channel=channel.name,
+        generation=channel.generation,
+        mode=Mode(channel.mode),
+        power=Power(channel.power),
+        release=release_value(channel.release),
+        scale=_SCALE.validate_python(channel.scale),
+        env=environment(channel),
+        hosts=tuple(channel.routes.values_list("host", flat=True)),
+        restart=channel.restart,
+    )
+
+
+def removed_desired(tomb: RemovedChannel) -> DesiredChannel:
+    """What makes a node delete a channel's files."""
+    return DesiredChannel(
+        site_id=tomb.site_id,
+        site_name=tomb.site_name,
+        number=tomb.number,
+        channel_id=tomb.id,
+        channel=tomb.name,
+        generation=tomb.generation,
+        power=Power.OFF,
+        removed=True,
+    )
+
+
+def change(channel: Channel, **fields: Any) -> int:
+    """Change what is wanted; the new generation. Raises ConflictError when somebody else changed it meanwhile."""
+    rows = Channel.objects.filter(id=channel.id, generation=channel.generation)
+    if not rows.update(generation=F("generation") + 1, **fields):
+        raise ConflictError("Somebody else has just changed this site.", resolution="Look again, then repeat it.")
+    channel.refresh_from_db()
+    return channel.generation
+
+
+def tell(node: str, desired: DesiredChannel) -> None:
+    """Give a node its desired state. Raises UnavailableError, or EngineError when it could not keep it."""
+    answer = NodeClient(runtime().bus, node).ask("desired.put", DesiredPut(channel=desired), Ack)
+    if answer.problem:
+        raise EngineError("The node could not take the change.", details=answer.problem)
+
+
+def push(channel_id: str) -> None:
+    """Tell its node what is wanted of this channel now; a channel that is being removed is told so again."""
+    tomb = RemovedChannel.objects.filter(id=channel_id).first()
+    if tomb is not None:
+        tell(tomb.node, removed_desired(tomb))
+        return
+    channel = Channel.objects.select_related("site", "release").get(id=channel_id)
+    tell(channel.node, desired_of(channel))

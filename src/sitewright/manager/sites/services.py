@@ -1,0 +1,146 @@
+"""What can be done with a site. Whatever lasts longer than a request becomes an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from sitewright.bus.messages import Source, UploadSource
+from sitewright.domain.names import EnvName, SiteName
+from sitewright.domain.operation import OperationKind
+from sitewright.domain.states import Mode
+from sitewright.errors import ConflictError, InvalidValueError, NotFoundError
+from sitewright.manager.accounts.models import User
+from sitewright.manager.audit.services import trail
+from sitewright.manager.domains.services import add_default_route
+from sitewright.manager.keys import encrypt
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.operations.services import Ask, known, submit
+from sitewright.manager.releases.access import uploads_for
+from sitewright.manager.sites.models import Channel, Serial, Site
+from sitewright.manager.teams.models import Team
+from sitewright.manager.teams.services import check_room
+
+LARGEST_VALUE = 64 * 1024
+"""Characters of a variable's value; Linux passes at most 128 KiB a string."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSite:
+    """What somebody asks for. ``name`` is not checked yet."""
+
+    name: str
+    team: Team
+    source: Source
+    mode: Mode = Mode.RELEASED
+
+
+@dataclass(frozen=True, slots=True)
+class NewValue:
+    """A variable's value as it arrives."""
+
+    value: str
+    secret: bool = False
+
+
+def _next_number() -> int:
+    Serial.objects.get_or_create(name="site")
+    Serial.objects.filter(name="site").update(last=F("last") + 1)
+    return Serial.objects.get(name="site").last
+
+
+def check_source(user: User, source: Source) -> dict[str, Any]:
+    """The source as JSON for an operation. Raises NotFoundError for an upload that is not this person's, InvalidValueError."""
+    if isinstance(source, UploadSource) and not uploads_for(user).filter(digest=source.digest).exists():
+        raise NotFoundError("There is no such upload.", resolution="Upload the file first, then name its digest.")
+    if source.kind == "git" and not source.url.startswith(("https://", "http://", "file://")):
+        raise InvalidValueError(
+            "This git address cannot be used.",
+            details="It begins with https:// or http://.",
+            resolution="Use the repository's web address.",
+        )
+    return source.model_dump(mode="json")
+
+
+def create_site(user: User, new: NewSite, key: str = "") -> tuple[Site, Operation]:
+    """Reserve the name and begin the first deploy. Raises ConflictError when the name is taken, QuotaError."""
+    before = known(user, key, OperationKind.CREATE)
+    if before is not None and before.site is not None:
+        return before.site, before
+    name = SiteName(new.name)
+    source = check_source(user, new.source)
+    try:
+        with transaction.atomic():
+            Team.objects.select_for_update().get(pk=new.team.pk)
+            check_room(new.team, sites=1)
+            site = Site.objects.create(number=_next_number(), name=name, team=new.team, created_by=user)
+            channel = Channel.objects.create(site=site, mode=new.mode.value, node=settings.PLATFORM.node)
+            add_default_route(channel)
+            trail(user, "site.created", site.id, site.name)
+            operation = submit(Ask(OperationKind.CREATE, site, user, {"source": source}, key))
+    except IntegrityError as error:
+        raise name_taken(name) from error
+    return site, operation
+
+
+def name_taken(name: str) -> ConflictError:
+    """Somebody, perhaps of another team, has a site of that name."""
+    return ConflictError(f"The name “{name}” is taken.", resolution="Choose another name.")
+
+
+def deploy(user: User, site: Site, source: Source, key: str = "") -> Operation:
+    """Build *source* and switch to it."""
+    ask = Ask(OperationKind.DEPLOY, site, user, {"source": check_source(user, source)}, key)
+    trail(user, "site.deploy", site.id, site.name)
+    return submit(ask)
+
+
+def act(user: User, site: Site, kind: OperationKind, key: str = "") -> Operation:
+    """Start, stop or restart."""
+    if kind not in {OperationKind.START, OperationKind.STOP, OperationKind.RESTART}:
+        raise InvalidValueError(f"“{kind}” is none of start, stop, restart.")
+    trail(user, f"site.{kind.value}", site.id, site.name)
+    return submit(Ask(kind, site, user, {}, key))
+
+
+def change_env(user: User, site: Site, values: Mapping[str, NewValue], unset: list[str], key: str = "") -> Operation:
+    """Set and unset variables of the production channel. Raises InvalidValueError for a name or value that cannot be one."""
+    sealed: dict[str, dict[str, Any]] = {}
+    for name, new in values.items():
+        EnvName(name)
+        if len(new.value) > LARGEST_VALUE or "\0" in new.value:
+            raise InvalidValueError(f"The value of {name} cannot be used.", details="It is text of at most 65536 characters.")
+        sealed[name] = {"sealed": encrypt(settings.ENCRYPTION_KEYS, new.value), "secret": new.secret}
+    if not sealed and not unset:
+        raise InvalidValueError("Nothing was asked for.", resolution="Name at least one variable to set or to unset.")
+    both = set(sealed) & set(unset)
+    if both:
+        raise InvalidValueError(f"{', '.join(sorted(both))} cannot be set and unset at once.")
+    trail(user, "env.changed", site.id, site.name, names=sorted([*sealed, *unset]))
+    return submit(Ask(OperationKind.ENV, site, user, {"set": sealed, "unset": unset}, key))
+
+
+def rename(user: User, site: Site, new: str, key: str = "") -> Operation:
+    """Move it to another name and address. Raises ConflictError when the name is taken."""
+    name = SiteName(new)
+    if name == site.name:
+        raise InvalidValueError(f"The site is called “{name}” already.")
+    if Site.objects.filter(name=name).exists():
+        raise name_taken(name)
+    trail(user, "site.rename", site.id, site.name, to=str(name))
+    return submit(Ask(OperationKind.RENAME, site, user, {"name": str(name)}, key))
+
+
+def delete(user: User, site: Site, confirm: str, key: str = "") -> Operation:
+    """Delete it with everything it has. Raises InvalidValueError unless *confirm* is its name."""
+    if confirm != site.name:
+        raise InvalidValueError(
+            "The site was not deleted.", details="To confirm, its name must be given exactly.", resolution=f"Confirm with “{site.name}”."
+        )
+    trail(user, "site.delete", site.id, site.name)
+    return submit(Ask(OperationKind.DELETE, site, user, {}, key))
