@@ -1,0 +1,194 @@
+"""nginx's configuration as text. Pure: values in, text out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from sitewright.domain.route import SLOTS
+from sitewright.router.pages import PAGES, fill
+
+SITE_CONNECTIONS = 1024
+"""Requests of one host name that may be under way in its app at a time; more get the page «busy», so that one site cannot use up the
+router."""
+
+_TYPES = {
+    "text/html": "html htm shtml",
+    "text/css": "css",
+    "text/javascript": "js mjs cjs",
+    "text/plain": "txt text log conf ini",
+    "text/markdown": "md markdown",
+    "text/csv": "csv",
+    "text/xml": "xml",
+    "text/vtt": "vtt",
+    "text/calendar": "ics",
+    "application/json": "json map geojson ipynb",
+    "application/ld+json": "jsonld",
+    "application/manifest+json": "webmanifest",
+    "application/rss+xml": "rss",
+    "application/atom+xml": "atom",
+    "application/wasm": "wasm",
+    "application/pdf": "pdf",
+    "application/zip": "zip",
+    "application/gzip": "gz tgz",
+    "application/x-7z-compressed": "7z",
+    "application/epub+zip": "epub",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "image/svg+xml": "svg svgz",
+    "image/png": "png",
+    "image/jpeg": "jpg jpeg",
+    "image/gif": "gif",
+    "image/webp": "webp",
+    "image/avif": "avif",
+    "image/bmp": "bmp",
+    "image/tiff": "tif tiff",
+    "image/vnd.microsoft.icon": "ico",
+    "font/woff": "woff",
+    "font/woff2": "woff2",
+    "font/ttf": "ttf",
+    "font/otf": "otf",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg oga opus",
+    "audio/wav": "wav",
+    "audio/flac": "flac",
+    "audio/mp4": "m4a",
+    "video/mp4": "mp4 m4v",
+    "video/webm": "webm",
+    "video/ogg": "ogv",
+    "video/quicktime": "mov",
+    "model/gltf-binary": "glb",
+    "model/gltf+json": "gltf",
+}
+"""Media types by file name (IANA media types registry)."""
+
+_STRIPPED = (
+    "Forwarded",
+    "Proxy",
+    "Remote-User",
+    "X-Accel-Mapping",
+    "X-Forwarded-Email",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-User",
+    "X-Original-URL",
+    "X-Remote-User",
+    "X-Rewrite-URL",
+    "X-Sendfile-Type",
+)
+"""Request headers that frameworks believe because only a proxy should send them; a visitor's are not passed on."""
+
+_FASTCGI = {
+    "GATEWAY_INTERFACE": "CGI/1.1",
+    "SERVER_SOFTWARE": "nginx",
+    "SERVER_PROTOCOL": "$server_protocol",
+    "SERVER_NAME": "$host",
+    "SERVER_PORT": "%{http_port}",
+    "REQUEST_METHOD": "$request_method",
+    "REQUEST_SCHEME": "$http_x_forwarded_proto",
+    "REQUEST_URI": "$request_uri",
+    "QUERY_STRING": "$query_string",
+    "CONTENT_TYPE": "$content_type",
+    "CONTENT_LENGTH": "$content_length",
+    "DOCUMENT_ROOT": "$docroot",
+    "DOCUMENT_URI": "$fastcgi_script_name",
+    "SCRIPT_NAME": "$fastcgi_script_name",
+    "SCRIPT_FILENAME": "$docroot$fastcgi_script_name",
+    "PATH_INFO": "$script_path",
+    "REMOTE_ADDR": "$remote_addr",
+    "REDIRECT_STATUS": "200",
+}
+"""CGI/1.1 (RFC 3875); REDIRECT_STATUS is what php-fpm asks for. Request headers follow as HTTP_…, already cleaned by the public server."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """What the configuration depends on. ``user`` is the workers' account, "" to stay who started nginx; ``domain`` is the platform's."""
+
+    run: Path
+    home: Path
+    address: str
+    port: int
+    domain: str
+    manager_host: str
+    user: str = ""
+    workers: int = 2
+    open_files: int = 16384
+    connections: int = 8192
+
+    @property
+    def folder(self) -> Path:
+        """Configuration, pages, pid file and php.sock."""
+        return self.run / "nginx"
+
+    @property
+    def temporary(self) -> Path:
+        """Bodies on their way, on disk: the run folder is often memory."""
+        return self.home / "router"
+
+
+def render_config(config: RouterConfig) -> str:
+    """The whole configuration file. The same for any number of sites."""
+    listen = f"[{config.address}]:{config.port}" if ":" in config.address else f"{config.address}:{config.port}"
+    values = {
+        "folder": str(config.folder),
+        "pages": str(config.folder / "pages"),
+        "routes": str(config.run / "r"),
+        "php_socket": str(config.folder / "php.sock"),
+        "manager_socket": str(config.run / "manager.sock"),
+        "manager_files": str(config.home / "manager"),
+        "logs": str(config.home / "logs"),
+        "temporary": str(config.temporary),
+        "user": f"user {config.user};" if config.user else "",
+        "workers": str(config.workers),
+        "open_files": str(config.open_files),
+        "connections": str(config.connections),
+        "site_connections": str(SITE_CONNECTIONS),
+        "listen": listen,
+        "http_port": str(config.port),
+        "manager_host": config.manager_host,
+        "parent_domains": "|".join(re.escape(name) for name in parent_domains(config.domain)),
+        "types": _lines(8, (f"{media} {endings};" for media, endings in _TYPES.items())),
+        "slots": _lines(8, _slot_lines()),
+        "other_slots": _lines(8, (f"{slot} {slot + 1 if slot < SLOTS - 1 else slot - 1};" for slot in range(SLOTS))),
+        "stripped_headers": _lines(4, (f'proxy_set_header {name} "";' for name in _STRIPPED)),
+    }
+    values["fastcgi_params"] = fill(_lines(8, (f'fastcgi_param {name} "{value}";' for name, value in _FASTCGI.items())), values)
+    values["state_errors"] = _errors({581: "starting", 582: "stopped", 583: "crashed", 585: "unknown"})
+    values["app_errors"] = _errors({504: "slow", 413: "large", 529: "busy"})
+    values["page_location"] = fill(_template("page.conf.tmpl"), values)
+    values["absent_locations"] = fill(_template("absent.conf.tmpl"), values)
+    return fill(_template("nginx.conf.tmpl"), values)
+
+
+def parent_domains(domain: str) -> list[str]:
+    """*domain* and everything above it: no site may set a cookie there, because its neighbours and the manager would get it."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]
+
+
+def _slot_lines() -> list[str]:
+    share = 100 / SLOTS
+    return [*(f"{share:.2f}% {slot};" for slot in range(SLOTS - 1)), f"* {SLOTS - 1};"]
+
+
+def _errors(pages: dict[int, str]) -> str:
+    """error_page lines: an inner status (580 and above are never sent) leads to a page with that page's own status."""
+    status = {page.name: page.status for page in PAGES}
+    return _lines(12, (f"error_page {code} ={status[name]} /../{name}.$page_format;" for code, name in pages.items()))
+
+
+def _lines(indent: int, lines: Iterable[str]) -> str:
+    return "\n".join(" " * indent + line for line in lines)
+
+
+def _template(name: str) -> str:
+    return resources.files("sitewright.router").joinpath("templates", name).read_text(encoding="utf-8")

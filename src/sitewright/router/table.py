@@ -1,0 +1,256 @@
+"""The routing table: folders and symlinks that nginx follows. A change is one rename.
+
+On disk, below the run folder::
+
+    r/<host>                 → ../c/<channel>            one symlink a host name
+    c/<channel>              → .v/<channel>.<digest>     one symlink a channel; swapping it is the change
+    c/.v/<channel>.<digest>/                             one prepared version, never modified
+        public               → the folder whose files nginx serves itself
+        0 … 15               → sockets that answer HTTP (slots)
+        f0 … f15             → sockets of php-fpm; slots 0 … 15 then lead to nginx's own FastCGI server
+        fallback             → n/<path of the file in public that answers unknown paths>
+        docroot              → n/<document root as php-fpm sees it>
+        starting | stopped | crashed                     a marker: which page a visitor finds
+
+nginx cannot read a value from a file, but it can resolve a symlink (``$realpath_root``): that is why file names are spelt as folders
+below ``n``. A version's name holds the digest of its contents, so comparing with what is there costs one readlink, and a writer that
+is killed anywhere leaves the old version or the new one in use, plus at most an unused folder that the next writer removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import threading
+from collections import deque
+from pathlib import Path
+
+from sitewright.config.paths import Paths
+from sitewright.domain.identity import is_id
+from sitewright.domain.names import HostName
+from sitewright.domain.route import SLOTS, ChannelRoute, Presence, spread
+from sitewright.errors import InvalidValueError
+from sitewright.system.clock import Clock, SystemClock
+
+UNIX_PATH_BYTES = 107
+"""Longest path of a unix socket (unix(7): 108 bytes with the final NUL)."""
+RETIRED_SECONDS = 5.0
+"""How long a version stays after it was replaced: nginx may be in the middle of following it."""
+_LAYOUT = "1"
+
+
+class RouteTable:
+    """What the router serves, changed one channel at a time. Safe to call from several threads; one process may write."""
+
+    def __init__(self, paths: Paths, clock: Clock | None = None) -> None:
+        self._hosts_folder = paths.routes
+        self._channels_folder = paths.route_targets
+        self._versions = paths.route_targets / ".v"
+        self._fastcgi_socket = fastcgi_socket(paths)
+        self._clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._retired: deque[tuple[float, str]] = deque()
+        self._owners: dict[str, str] = {}
+        self._hosts: dict[str, set[str]] = {}
+        for folder in (self._hosts_folder, self._channels_folder, self._versions):
+            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            folder.chmod(0o711)
+        self._read_back()
+
+    def set(self, route: ChannelRoute) -> bool:
+        """Make the table serve *route*; hosts that its channel no longer lists disappear, hosts of other channels move here.
+
+        Returns whether anything had to change. Raises InvalidValueError for a route that cannot be served.
+        """
+        self._check(route)
+        name = f"{route.channel_id}.{_digest(route)}"
+        with self._lock:
+            changed = self._point(route.channel_id, name, route)
+            for host in route.hosts:
+                if self._owners.get(host) != route.channel_id:
+                    self._swap(self._hosts_folder / host, f"../c/{route.channel_id}")
+                    self._own(host, route.channel_id)
+                    changed = True
+            for host in self.hosts(route.channel_id) - set(route.hosts):
+                self._drop_host(host)
+                changed = True
+            self._collect()
+        return changed
+
+    def remove(self, channel_id: str) -> bool:
+        """Stop serving a channel. Returns whether it was served."""
+        if not is_id(channel_id):
+            raise InvalidValueError(f"“{channel_id[:40]}” is not a channel id.")
+        with self._lock:
+            hosts = self.hosts(channel_id)
+            for host in hosts:
+                self._drop_host(host)
+            current = self._current(channel_id)
+            if current:
+                (self._channels_folder / channel_id).unlink(missing_ok=True)
+                self._retire(current)
+            self._collect()
+        return bool(hosts or current)
+
+    def channels(self) -> frozenset[str]:
+        """Ids of all channels that the table holds."""
+        with os.scandir(self._channels_folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_symlink() and is_id(entry.name))
+
+    def hosts(self, channel_id: str) -> frozenset[str]:
+        """Host names that lead to a channel."""
+        with self._lock:
+            return frozenset(self._hosts.get(channel_id, ()))
+
+    def _check(self, route: ChannelRoute) -> None:
+        if not is_id(route.channel_id):
+            raise InvalidValueError(f"“{route.channel_id[:40]}” is not a channel id.")
+        for host in route.hosts:
+            HostName(host)
+            if len(os.fsencode(self._hosts_folder / host / "f15")) > UNIX_PATH_BYTES:
+                raise InvalidValueError(
+                    f"The host name “{host[:40]}…” is too long for this platform's run folder.",
+                    resolution="Use a shorter host name, or set SITEWRIGHT_RUN to a shorter folder.",
+                )
+        for text in (route.fallback, route.fastcgi_root.removeprefix("/")):
+            parts = text.split("/") if text else []
+            if any(part in {"", ".", ".."} or len(os.fsencode(part)) > 200 or "\0" in part for part in parts):
+                raise InvalidValueError(f"“{text[:80]}” is not a plain path.", resolution="Name a file below the public folder.")
+
+    def _point(self, channel_id: str, name: str, route: ChannelRoute) -> bool:
+        """Have c/<channel> lead to version *name*, which is built first when it is not there."""
+        current = self._current(channel_id)
+        if current == name and (self._versions / name).is_dir():
+            return False
+        if not (self._versions / name).is_dir():
+            self._build(name, route)
+        self._retired = deque(item for item in self._retired if item[1] != name)
+        self._swap(self._channels_folder / channel_id, f".v/{name}")
+        if current and current != name:
+            self._retire(current)
+        return True
+
+    def _build(self, name: str, route: ChannelRoute) -> None:
+        folder = self._versions / f".{name}.new"
+        shutil.rmtree(folder, ignore_errors=True)
+        _make_folder(folder)
+        if route.presence is not Presence.STOPPED:
+            if route.public is not None:
+                (folder / "public").symlink_to(route.public)
+            self._slots(folder, route)
+        if route.presence is not Presence.RUNNING:
+            (folder / route.presence.value).touch(mode=0o644)
+        if route.fallback:
+            _spell(folder, "fallback", route.fallback)
+        folder.rename(self._versions / name)
+
+    def _slots(self, folder: Path, route: ChannelRoute) -> None:
+        prefix = ""
+        sockets = spread(route.sockets)
+        if route.fastcgi_root and sockets:
+            prefix = "f"
+            _spell(folder, "docroot", route.fastcgi_root.removeprefix("/"))
+            _link_slots(folder, "", (self._fastcgi_socket,) * SLOTS)
+        _link_slots(folder, prefix, sockets)
+
+    def _swap(self, link: Path, target: str) -> None:
+        """Replace *link* in one rename; the half-made link lies among the versions, where no host name leads."""
+        temporary = self._versions / f".{link.name}.link"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(link)
+
+    def _drop_host(self, host: str) -> None:
+        (self._hosts_folder / host).unlink(missing_ok=True)
+        self._own(host, "")
+
+    def _own(self, host: str, channel_id: str) -> None:
+        """Note that *host* leads to the channel; "" for nowhere."""
+        previous = self._owners.pop(host, "")
+        if previous:
+            self._hosts[previous].discard(host)
+            if not self._hosts[previous]:
+                del self._hosts[previous]
+        if channel_id:
+            self._owners[host] = channel_id
+            self._hosts.setdefault(channel_id, set()).add(host)
+
+    def _current(self, channel_id: str) -> str:
+        try:
+            return (self._channels_folder / channel_id).readlink().name
+        except FileNotFoundError:
+            return ""
+
+    def _retire(self, name: str) -> None:
+        self._retired.append((self._clock.steady(), name))
+
+    def _collect(self) -> None:
+        """Remove versions that were replaced long enough ago."""
+        while self._retired and self._clock.steady() - self._retired[0][0] >= RETIRED_SECONDS:
+            self._discard(self._retired.popleft()[1])
+
+    def _discard(self, name: str) -> None:
+        """Rename first, so that no half-removed folder is ever taken for a whole version."""
+        gone = self._versions / f".{name}.gone"
+        with contextlib.suppress(FileNotFoundError):
+            (self._versions / name).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _read_back(self) -> None:
+        """Learn what is on disk, and clear away what a killed writer left."""
+        with os.scandir(self._hosts_folder) as entries:
+            links = [entry.name for entry in entries if entry.is_symlink()]
+        for host in links:
+            self._own(host, (self._hosts_folder / host).readlink().name)
+        used = {self._current(channel_id) for channel_id in self.channels()}
+        with os.scandir(self._versions) as entries:
+            unused = [entry for entry in entries if entry.name not in used]
+        for entry in unused:
+            if entry.is_symlink():
+                Path(entry.path).unlink(missing_ok=True)
+            elif entry.name.startswith("."):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                self._retire(entry.name)
+
+
+def fastcgi_socket(paths: Paths) -> Path:
+    """Where nginx's own FastCGI server listens: to the public server a PHP site looks like any site that speaks HTTP."""
+    return paths.run / "nginx" / "php.sock"
+
+
+def _digest(route: ChannelRoute) -> str:
+    """16 hex characters of everything but the hosts."""
+    parts = [_LAYOUT, route.presence.value, str(route.public or ""), route.fallback, route.fastcgi_root, *map(str, route.sockets)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _link_slots(folder: Path, prefix: str, sockets: tuple[Path, ...]) -> None:
+    """Symlinks <prefix>0 … <prefix>15. Slots of one socket are hard links to one symlink: an inode each would fill the run folder's
+    memory at 100,000 sites."""
+    first: dict[Path, Path] = {}
+    for slot, socket in enumerate(sockets):
+        link = folder / f"{prefix}{slot}"
+        if socket in first:
+            os.link(first[socket], link, follow_symlinks=False)
+        else:
+            link.symlink_to(socket)
+            first[socket] = link
+
+
+def _spell(folder: Path, name: str, path: str) -> None:
+    """Make *name* a symlink whose real path ends with *path*."""
+    spelt = folder
+    for part in ("n", name, *path.split("/")):
+        spelt = spelt / part
+        if not spelt.is_dir():
+            _make_folder(spelt)
+    (folder / name).symlink_to(spelt.relative_to(folder))
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder that nginx may enter, whatever this process's umask."""
+    folder.mkdir()
+    folder.chmod(0o755)
