@@ -1,0 +1,96 @@
+"""From what the platform wants to run to the container that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitewright.commands.docker_config import Bind, Container
+from sitewright.domain.processes import Listen
+from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, InstanceSpec, JobSpec, Sandboxed
+from sitewright.engines.docker.image import HOST_STACK, LAUNCHER, PYTHON
+from sitewright.engines.docker.labels import instance_labels, job_labels
+from sitewright.errors import EngineError
+
+HANDED_OVER = {Listen.FD: "fd", Listen.PORT: "port"}
+"""Listen modes in which the engine makes the socket, and what the launcher calls them."""
+MADE_BY_APP = frozenset({Listen.SOCKET, Listen.FASTCGI})
+SOCKET_FOLDER = str(Path(SOCKET_PATH).parent)
+DEFAULT_ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"))  # noqa: S108 - a private one, inside
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every container of this platform is built on. ``binds`` come first, ``accounts`` gives the folder of a tenant's /etc/passwd."""
+
+    tag: str
+    image: str
+    binds: tuple[Bind, ...]
+    accounts: Path
+
+    def image_for(self, stack: str) -> str:
+        """The image of *stack*. Raises EngineError for one that this engine does not have."""
+        if stack != HOST_STACK:
+            raise EngineError(f"The docker engine has no stack “{stack}”.", resolution=f"Use the stack “{HOST_STACK}”.")
+        return self.image
+
+
+def account_files(uid: int) -> dict[str, str]:
+    """/etc/passwd and /etc/group inside: programs that ask who they are get an answer."""
+    nobody = "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
+    return {
+        "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nsite:x:{uid}:{uid}:site:/tmp:/bin/sh\n{nobody}",
+        "group": f"root:x:0:\nsite:x:{uid}:\nnogroup:x:65534:\n",
+    }
+
+
+def environment(box: Sandboxed, *extra: tuple[str, str]) -> tuple[str, ...]:
+    """NAME=value lines: defaults, then the tenant's own, then what the engine alone decides."""
+    names = dict(DEFAULT_ENV) | dict(box.env) | dict(extra)
+    return tuple(f"{name}={value}" for name, value in names.items())
+
+
+def _binds(base: Base, box: Sandboxed, *extra: Bind) -> tuple[Bind, ...]:
+    accounts = tuple(Bind(str(base.accounts / f"{name}-{box.uid}"), f"/etc/{name}") for name in ("passwd", "group"))
+    mounts = tuple(Bind(str(mount.source), mount.target, mount.writable) for mount in box.mounts)
+    return (*base.binds, *accounts, *mounts, *extra)
+
+
+def instance_argv(spec: InstanceSpec) -> tuple[str, ...]:
+    """What runs first inside: the launcher where a socket is handed over, else the app itself."""
+    app = ("/bin/sh", "-c", spec.box.command)
+    if spec.listen not in HANDED_OVER:
+        return app
+    return (PYTHON, "-I", "-S", LAUNCHER, HANDED_OVER[spec.listen], str(spec.port), "--", *app)
+
+
+def instance_container(base: Base, spec: InstanceSpec, network: str) -> Container:
+    """The container of an instance. Raises EngineError for an unknown stack."""
+    extra = [("PORT", str(spec.port)), ("SOCKET", SOCKET_PATH), ("SITEWRIGHT_DATA", DATA_DIRECTORY)]
+    sockets = () if spec.listen is Listen.NONE else (Bind(str(spec.socket.parent / "in"), SOCKET_FOLDER, spec.listen in MADE_BY_APP),)
+    return Container(
+        image=base.image_for(spec.box.stack),
+        argv=instance_argv(spec),
+        uid=spec.box.uid,
+        env=environment(spec.box, *extra),
+        binds=_binds(base, spec.box, *sockets),
+        limits=spec.box.limits,
+        network=network,
+        workdir=spec.box.workdir,
+        labels=instance_labels(base.tag, spec),
+    )
+
+
+def job_container(base: Base, job: JobSpec, network: str) -> Container:
+    """The container of a job. Raises EngineError for an unknown stack."""
+    return Container(
+        image=base.image_for(job.box.stack),
+        argv=("/bin/sh", "-c", job.box.command),
+        uid=job.box.uid,
+        env=environment(job.box),
+        binds=_binds(base, job.box),
+        limits=job.box.limits,
+        network=network,
+        workdir=job.box.workdir,
+        labels=job_labels(base.tag, job),
+    )

@@ -1,0 +1,163 @@
+"""The socket that the router connects to, however the app came by it.
+
+``<run>/i/<id>/s`` belongs to the engine and is never inside the container. What is, is ``<run>/i/<id>/in``: in it the engine offers the
+listening socket (FD, PORT), or the app makes its own (SOCKET, FASTCGI), which the engine then links to ``s``. A hard link to the
+socket itself, not a symlink: a tenant who puts a symlink there would steer the router to any socket that it may open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import stat
+from pathlib import Path
+
+from sitewright.domain.processes import Listen
+from sitewright.engines.base import SOCKET_PATH, InstanceSpec
+from sitewright.engines.docker.boxes import HANDED_OVER
+from sitewright.errors import EngineError
+from sitewright.system.accounts import is_root, router_account
+
+BACKLOG = 1024
+HANDOVER_SECONDS = 20.0
+APP_SOCKET = Path(SOCKET_PATH).name
+MAX_PATH = 107
+
+
+def inner_folder(spec: InstanceSpec) -> Path:
+    """What the container sees as /run/sitewright."""
+    return spec.socket.parent / "in"
+
+
+def prepare(spec: InstanceSpec) -> None:
+    """Make the instance's folder; the router may enter it, the tenant owns only the inner one. Raises EngineError."""
+    folder = spec.socket.parent
+    if len(os.fsencode(spec.socket)) > MAX_PATH:
+        raise EngineError(
+            f"The socket path {spec.socket} is longer than {MAX_PATH} bytes.", resolution="Set SITEWRIGHT_RUN to a shorter folder."
+        )
+    clear(spec.socket)
+    folder.mkdir(parents=True)
+    inner_folder(spec).mkdir()
+    folder.chmod(0o750)
+    inner_folder(spec).chmod(0o700)
+    if is_root():
+        os.chown(folder, 0, router_account().gid)
+        os.chown(inner_folder(spec), spec.box.uid, spec.box.uid)
+
+
+def clear(path: Path) -> None:
+    """Remove the folder around an instance's socket."""
+    shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _listen(path: Path, mode: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(mode)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class Handover:
+    """One listening socket, and the place where the launcher fetches it."""
+
+    def __init__(self, spec: InstanceSpec) -> None:
+        self._offer_path = inner_folder(spec) / "handover"
+        self._web = _listen(spec.socket, 0o666)
+        self._offer = _listen(self._offer_path, 0o600)
+        self._offer.setblocking(False)
+        if is_root():
+            os.chown(self._offer_path, spec.box.uid, spec.box.uid)
+
+    async def deliver(self) -> None:
+        """Hand the socket to the first who asks. Raises TimeoutError when nobody has asked in time, OSError when it broke off."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(HANDOVER_SECONDS):
+            client, _ = await loop.sock_accept(self._offer)
+        with client:
+            client.setblocking(True)
+            socket.send_fds(client, [b"w"], [self._web.fileno()])
+
+    def close(self) -> None:
+        """Keep no copy: from now on only the container holds the socket, and it ends with it."""
+        self._web.close()
+        self._offer.close()
+        self._offer_path.unlink(missing_ok=True)
+
+
+def publish(spec: InstanceSpec) -> bool:
+    """Link the app's own socket to where the router connects, if it has made one; True when it is there. Follows no symlink of the
+    tenant's."""
+    try:
+        folder = os.open(inner_folder(spec), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        made = os.open(APP_SOCKET, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return False
+    finally:
+        os.close(folder)
+    try:
+        return _link(made, spec.socket)
+    finally:
+        os.close(made)
+
+
+def _link(made: int, place: Path) -> bool:
+    found = os.fstat(made)
+    if not stat.S_ISSOCK(found.st_mode):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        there = place.lstat()
+        if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
+            return True
+    source = f"/proc/self/fd/{made}"
+    os.chmod(source, 0o666)  # noqa: PTH101, S103 - the folder around it lets only the router in
+    place.with_name("new").unlink(missing_ok=True)
+    folder = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # With a folder's descriptor Python calls linkat(2), which follows the descriptor's link; without, link(2), which does not.
+        os.link(source, "new", dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+    place.with_name("new").replace(place)
+    return True
+
+
+async def connects(path: Path) -> bool:
+    """Whether somebody listens on *path*."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        try:
+            async with asyncio.timeout(1):
+                await loop.sock_connect(client, str(path))
+        except (OSError, TimeoutError):
+            return False
+    return True
+
+
+def port_is_open(pid: int, port: int) -> bool:
+    """Whether something listens on TCP *port* in the network of process *pid*."""
+    wanted = f":{port:04X}"
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and fields[1].endswith(wanted):
+                    return True
+    return False
+
+
+def is_handed_over(listen: Listen) -> bool:
+    """Whether the engine makes the listening socket."""
+    return listen in HANDED_OVER
