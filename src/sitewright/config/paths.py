@@ -91,6 +91,16 @@ class Paths:
         return self.node / "desired"
 
     @property
+    def remembered(self) -> Path:
+        """What the orchestrator itself must remember over a restart, one checked file a channel."""
+        return self.node / "remembered"
+
+    @property
+    def events(self) -> Path:
+        """Events that the manager has not yet acknowledged, one a line."""
+        return self.node / "events.jsonl"
+
+    @property
     def builds(self) -> Path:
         """One folder a build: request, log, result, working tree."""
         return self.home / "builds"
@@ -99,6 +109,11 @@ class Paths:
     def caches(self) -> Path:
         """Build caches, one folder a site."""
         return self.home / "caches"
+
+    @property
+    def tools(self) -> Path:
+        """What builds use from the platform itself (uv, small scripts), where every tenant's sandbox can read it."""
+        return self.home / "tools"
 
     @property
     def sites(self) -> Path:
@@ -144,6 +159,11 @@ class Paths:
     def instances(self) -> Path:
         """One folder an instance: its socket and what the engine notes."""
         return self.run / "i"
+
+    @property
+    def engine(self) -> Path:
+        """What the engine shares between instances: the made-up /etc, the system call filter."""
+        return self.run / "e"
 
     def instance_socket(self, instance_id: str) -> Path:
         """The unix socket that the router connects to."""

@@ -57,8 +57,8 @@ class MemoryEngine:
         """Process types that never listen."""
         self.refuse: set[str] = set()
         """Process types that the engine fails to start."""
-        self.jobs: JobScript = lambda job: JobResult(Exit(0), 0.0)
-        self._sink: LogSink = lambda instance_id, data: None
+        self.jobs: JobScript = lambda _job: JobResult(Exit(0), 0.0)
+        self._sink: LogSink = lambda _instance_id, _data: None
 
     # --- steering ---
     def crash(self, instance_id: str, code: int = 1) -> None:
@@ -87,7 +87,7 @@ class MemoryEngine:
 
     async def close(self) -> None:
         """Leave the world as it is."""
-        self._sink = lambda instance_id, data: None
+        self._sink = lambda _instance_id, _data: None
 
     async def start(self, spec: InstanceSpec) -> None:
         """Hold it as running. Raises EngineError for a process type in ``refuse``."""
@@ -98,7 +98,7 @@ class MemoryEngine:
             raise EngineError(f"The process “{spec.process}” could not be started.")
         self.world.held[spec.id] = _Held(spec, self.clock.now(), listens=spec.process not in self.deaf)
 
-    async def stop(self, instance_id: str, grace_seconds: float) -> None:
+    async def stop(self, instance_id: str, grace_seconds: float) -> None:  # noqa: ARG002 - the contract's shape
         """It ends with 143, as after TERM."""
         self.calls.append(("stop", instance_id))
         held = self.world.held.get(instance_id)
@@ -139,7 +139,7 @@ class MemoryEngine:
         held = self.world.held.get(instance_id)
         return Stats(1024 * 1024, 0.0, 1) if held is not None and held.exit is None else Stats()
 
-    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> MemoryExecSession:
+    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> MemoryExecSession:  # noqa: ARG002
         """A session that echoes. Raises EngineError when it is not running."""
         self._living(instance_id)
         return MemoryExecSession(argv)

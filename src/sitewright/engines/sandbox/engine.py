@@ -1,0 +1,298 @@
+"""The embedded engine: every instance is a bubblewrap sandbox on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable
+from pathlib import Path
+
+from sitewright.config.settings import Settings
+from sitewright.domain.processes import Listen
+from sitewright.engines.base import (
+    Capability,
+    EngineInfo,
+    ExecSession,
+    InstanceSpec,
+    JobResult,
+    JobSpec,
+    LogSink,
+    Observed,
+    Stats,
+    TerminalSize,
+)
+from sitewright.engines.sandbox import machine, sockets
+from sitewright.engines.sandbox.held import Held, empty, end_tree, erase, terminate, watch
+from sitewright.engines.sandbox.jobs import group_of, run_job
+from sitewright.engines.sandbox.launch import Ground
+from sitewright.engines.sandbox.network import NetworkPool, host_egress
+from sitewright.engines.sandbox.output import OutputReader, make_pipe_wide
+from sitewright.engines.sandbox.record import Folder, Record, load, load_exit
+from sitewright.engines.sandbox.rootfs import make_base
+from sitewright.engines.sandbox.session import open_session
+from sitewright.engines.sandbox.spawn import Process, close_on_exec
+from sitewright.engines.sandbox.starting import start_instance
+from sitewright.errors import EngineError, SitewrightError
+from sitewright.system.accounts import is_root, router_account
+from sitewright.system.clock import Clock
+from sitewright.system.processes import Runner
+
+log = logging.getLogger(__name__)
+
+_TERM_AGAIN_SECONDS = 0.05
+
+
+class SandboxEngine:
+    """Keeps the contract of ``Engine`` with bubblewrap, control groups, network namespaces and nftables."""
+
+    def __init__(self, settings: Settings, runner: Runner, clock: Clock) -> None:
+        self._settings = settings
+        self._paths = settings.paths
+        self._runner = runner
+        self._clock = clock
+        self._held: dict[str, Held] = {}
+        self._starting: dict[str, asyncio.Lock] = {}
+        self._sink: LogSink = lambda _instance_id, _data: None
+        self._ground: Ground | None = None
+        self._network: NetworkPool | None = None
+        self._sessions = 0
+
+    # --- opening and closing ---
+    async def open(self, sink: LogSink) -> EngineInfo:
+        """Find out what this machine gives, take up what runs already, clean away what a dead engine left."""
+        self._sink = sink
+        close_on_exec()
+        await machine.check_bubblewrap(self._runner)
+        egress = host_egress(self._settings.extra_egress)
+        for folder in (self._paths.run, self._paths.instances, self._paths.engine):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o711)
+        root = is_root()
+        groups, limits = machine.control_groups(f"sw-{self._paths.tag}") if root else (None, ())
+        relay, relayed = machine.relay_program()
+        filtered = machine.write_filter(self._paths.engine / "seccomp.bpf")
+        self._ground = Ground(
+            root=root,
+            base=make_base(self._paths.engine / "etc", egress.resolvers),
+            seccomp=self._paths.engine / "seccomp.bpf" if filtered.ok else None,
+            groups=groups,
+            router_group=router_account().gid,
+            most_open_files=machine.most_open_files(),
+            relay=relay,
+            slirp=machine.slirp_program(),
+        )
+        self._adopt()
+        if not root:
+            return EngineInfo("sandbox", (filtered, relayed, *machine.ordinary_user("")))
+        await self._remove_leftover_groups()
+        self._network = NetworkPool(self._paths.tag, self._runner, egress)
+        return EngineInfo("sandbox", (filtered, relayed, *limits, *await self._open_network()))
+
+    async def _open_network(self) -> tuple[Capability, ...]:
+        assert self._network is not None
+        in_use = frozenset(held.record.link for held in self._held.values() if held.record.link >= 0)
+        try:
+            await machine.open_network_tools()
+            return await self._network.open(in_use)
+        except (SitewrightError, OSError) as error:
+            log.warning("network_unavailable", extra={"error": str(error)})
+            self._network = None
+            note = f"Sites and builds have no network: {error}"
+            return (Capability("network", ok=False, note=note, resolution="apt-get install iproute2 nftables, then start again."),)
+
+    def _adopt(self) -> None:
+        for entry in sorted(os.scandir(self._paths.instances), key=lambda item: item.name):
+            folder = Folder(Path(entry.path))
+            record = load(folder)
+            if record is None or record.spec.id != entry.name:
+                # The engine died before it had noted it: bubblewrap found no options and ran nothing.
+                erase(folder)
+                continue
+            self._hold(record, folder, -1)
+
+    def _hold(self, record: Record, folder: Folder, output: int) -> Held:
+        relay = Process(*record.relay) if record.relay[0] else None
+        held = Held(record, folder, Process(*record.main), relay, exit=load_exit(folder))
+        self._held[record.spec.id] = held
+        if held.exit is not None:
+            held.gone.set()
+            held.process.forget()
+            return held
+        if output < 0:
+            with contextlib.suppress(OSError):
+                output = os.open(folder.output, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        if output >= 0:
+            make_pipe_wide(output)
+            rate = record.spec.box.limits.log_bytes_per_second
+            held.reader = OutputReader(record.spec.id, output, rate, self._sink, self._clock)
+        groups = self._ready().groups
+        held.frozen = groups is not None and groups.frozen(record.spec.id)
+        held.watch = asyncio.get_running_loop().create_task(watch(held, groups), name=f"instance-{record.spec.id}")
+        return held
+
+    async def _remove_leftover_groups(self) -> None:
+        groups = self._ready().groups
+        if groups is None:
+            return
+        for name in groups.names() - self._held.keys():
+            await empty(groups, name)
+            groups.remove(name)
+
+    async def close(self) -> None:
+        """Let go of everything without ending it."""
+        for held in self._held.values():
+            held.forget()
+        self._held.clear()
+        if self._network is not None:
+            await self._network.close()
+            self._network = None
+
+    def _ready(self) -> Ground:
+        if self._ground is None:
+            raise EngineError("The engine is not open yet.")
+        return self._ground
+
+    def _running(self, instance_id: str) -> Held:
+        held = self._held.get(instance_id)
+        if held is None or held.exit is not None or held.process.ended.is_set():
+            raise EngineError("The instance is not running.", resolution="Start the site first.")
+        return held
+
+    # --- instances ---
+    async def start(self, spec: InstanceSpec) -> None:
+        """Start it, once. Raises EngineError; then nothing of it is left."""
+        ground = self._ready()
+        async with self._starting.setdefault(spec.id, asyncio.Lock()):
+            try:
+                if spec.id not in self._held:
+                    await self._start(ground, spec)
+            finally:
+                self._starting.pop(spec.id, None)
+
+    async def _start(self, ground: Ground, spec: InstanceSpec) -> None:
+        folder = Folder(self._paths.instances / spec.id)
+        if spec.socket != self._paths.instance_socket(spec.id):
+            raise EngineError("The instance's socket is not where the router looks for it.", details=str(spec.socket))
+        link = (-1, "")
+        try:
+            if spec.box.network and self._network is not None:
+                taken = await self._network.take()
+                link = (taken.index, taken.path)
+            started = await start_instance(ground, spec, folder, link, self._clock.now())
+        except BaseException:
+            if ground.groups is not None:
+                await empty(ground.groups, spec.id)
+                ground.groups.remove(spec.id)
+            erase(folder)
+            if link[0] >= 0 and self._network is not None:
+                await self._network.give_back(link[0])
+            raise
+        held = self._hold(started.record, folder, started.output)
+        if sockets.makes_own(spec.listen):
+            sockets.publish(held.folder, spec.box.uid, ground.router_group)
+
+    async def stop(self, instance_id: str, grace_seconds: float) -> None:
+        """TERM, wait at most the grace, KILL."""
+        held = self._held.get(instance_id)
+        if held is None or held.exit is not None:
+            return
+        groups = self._ready().groups
+        deadline = self._clock.steady() + grace_seconds
+        told = terminate(held)
+        await self.thaw(instance_id)
+        while not held.gone.is_set():
+            left = deadline - self._clock.steady()
+            if left <= 0:
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left if told else min(left, _TERM_AGAIN_SECONDS)):
+                    await held.gone.wait()
+            if not told and not held.gone.is_set():
+                told = terminate(held)
+        if not held.gone.is_set():
+            await end_tree(held, groups)
+        await held.gone.wait()
+
+    async def freeze(self, instance_id: str) -> None:
+        """Stop its clock. Raises EngineError when it is not running or this machine cannot."""
+        held = self._running(instance_id)
+        groups = self._ready().groups
+        if groups is None or not groups.can_freeze:
+            raise EngineError("This machine cannot freeze instances.", resolution="Let idle sites stop instead.")
+        groups.freeze(instance_id)
+        held.frozen = True
+
+    async def thaw(self, instance_id: str) -> None:
+        """Let it go on; nothing happens when it is not frozen."""
+        held = self._held.get(instance_id)
+        groups = self._ready().groups
+        if held is not None and held.frozen and groups is not None:
+            groups.thaw(instance_id)
+            held.frozen = False
+
+    async def observe(self) -> tuple[Observed, ...]:
+        """Everything held, ordered by id."""
+        return tuple(held.observed() for _, held in sorted(self._held.items()))
+
+    async def remove(self, instance_id: str) -> None:
+        """Forget an exited instance and free what it held. Raises EngineError while it runs."""
+        held = self._held.get(instance_id)
+        if held is None:
+            return
+        if held.exit is None:
+            raise EngineError("The instance is still running.", resolution="Stop it first.")
+        groups = self._ready().groups
+        if groups is not None:
+            await empty(groups, instance_id)
+            groups.remove(instance_id)
+        held.forget()
+        erase(held.folder)
+        self._held.pop(instance_id, None)
+        if held.record.link >= 0 and self._network is not None:
+            await self._network.give_back(held.record.link)
+
+    async def listening(self, instance_id: str) -> bool:
+        """Whether the app accepts connections. With a handed-over descriptor: whether it runs (its first HTTP answer says the rest)."""
+        held = self._held.get(instance_id)
+        if held is None or held.exit is not None or held.process.ended.is_set():
+            return False
+        spec = held.spec
+        if spec.listen is Listen.PORT:
+            return sockets.port_open(held.first, spec.port)
+        if sockets.makes_own(spec.listen):
+            return sockets.publish(held.folder, spec.box.uid, self._ready().router_group) and sockets.accepts(spec.socket)
+        return held.first > 0
+
+    async def stats(self, instance_id: str) -> Stats:
+        """What it uses; zeros for an unknown or exited one."""
+        held = self._held.get(instance_id)
+        groups = self._ready().groups
+        if held is None or held.exit is not None or groups is None:
+            return Stats()
+        used = groups.usage(instance_id)
+        return Stats(used.memory_bytes, used.cpu_seconds, used.pids)
+
+    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> ExecSession:
+        """Run *argv* beside the running instance."""
+        held = self._running(instance_id)
+        if held.frozen:
+            raise EngineError("The instance is asleep.", resolution="Wake it with a request, then try again.")
+        self._sessions += 1
+        return open_session(self._ready(), held, self._sessions, argv, terminal)
+
+    # --- jobs ---
+    async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:
+        """Run a job to its end, in a network of its own."""
+        ground = self._ready()
+        network = self._network if job.box.network else None
+        link = await network.take() if network is not None else None
+        try:
+            return await run_job(ground, job, link.path if link else "", self._sink, self._clock, cancelled)
+        finally:
+            if ground.groups is not None:
+                await empty(ground.groups, group_of(job.id))
+                ground.groups.remove(group_of(job.id))
+            if network is not None and link is not None:
+                await network.give_back(link.index)

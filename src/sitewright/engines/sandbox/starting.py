@@ -1,0 +1,202 @@
+"""Starting one instance: its folder, its descriptors, its options, its relay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitewright.commands import bwrap, relay
+from sitewright.domain.processes import Listen
+from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, InstanceSpec
+from sitewright.engines.sandbox import scratch, sockets
+from sitewright.engines.sandbox.launch import Ground, Launched, common, confined, launch, launch_in_network_of
+from sitewright.engines.sandbox.output import make_pipe_wide
+from sitewright.engines.sandbox.record import Folder, Record, save, status_field
+from sitewright.engines.sandbox.rootfs import check_mounts, environment, file_system, socket_folder
+from sitewright.engines.sandbox.spawn import start_ticks
+from sitewright.errors import EngineError
+
+_GUEST_BYTES = 64 * 1024
+_GUEST_FILES = 16
+LISTENER = 3
+
+
+@dataclass(slots=True)
+class Started:
+    """What ``start_instance`` leaves behind: the record, and our end of the output."""
+
+    record: Record
+    output: int
+
+
+def make_folder(folder: Folder, spec: InstanceSpec) -> None:
+    """The instance's folder with the FIFO, the hosts file and, for an app that makes its own socket, a folder of the tenant's.
+
+    Raises OSError.
+    """
+    folder.path.mkdir(mode=0o711)
+    folder.path.chmod(0o711)
+    os.mkfifo(folder.output, 0o600)
+    folder.hosts.write_text(f"127.0.0.1 localhost {hostname(spec)}\n::1 localhost ip6-localhost\n")
+    folder.status.touch(mode=0o600)
+    if not sockets.makes_own(spec.listen):
+        return
+    folder.guest_root.mkdir(mode=0o711)
+    scratch.mount(folder.guest_root, _GUEST_BYTES, _GUEST_FILES)
+    folder.guest_root.chmod(0o711)
+    folder.guest.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(folder.guest, spec.box.uid, spec.box.uid)
+    spec.socket.symlink_to("g/s")
+
+
+def hostname(spec: InstanceSpec) -> str:
+    """Of the sandbox: process type and id."""
+    return f"{spec.process}-{spec.id}"[:63]
+
+
+def variables(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
+    """What the engine sets inside, over what the tenant says."""
+    own = [("PORT", str(spec.port)), ("SITEWRIGHT_INSTANCE", spec.id), ("SITEWRIGHT_PROCESS", spec.process)]
+    if sockets.makes_own(spec.listen):
+        own.append(("SOCKET", SOCKET_PATH))
+    if spec.listen is Listen.FD:
+        own.append(("LISTEN_FDS", "1"))
+    if any(mount.target == DATA_DIRECTORY for mount in spec.box.mounts):
+        own.append(("SITEWRIGHT_DATA", DATA_DIRECTORY))
+    return tuple(own)
+
+
+def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool) -> bytes:
+    """All of bubblewrap's options. Raises EngineError when a value cannot be passed."""
+    guest = socket_folder(folder.guest) if sockets.makes_own(spec.listen) else None
+    parts = (
+        *common(own_network=not network, hostname=hostname(spec)),
+        *file_system(ground.base, spec.box, guest, folder.hosts),
+        *bwrap.environment(environment(ground.base, spec.box, variables(spec))),
+        *confined(ground, status=True),
+    )
+    return encoded(parts)
+
+
+def encoded(parts: tuple[str, ...]) -> bytes:
+    """Options in bubblewrap's form. Raises EngineError."""
+    try:
+        return bwrap.encode(parts)
+    except ValueError as error:
+        raise EngineError("An environment variable holds a NUL character.", resolution="Change its value.") from error
+
+
+def relay_options(ground: Ground) -> bytes:
+    """The relay's own sandbox: it sees the host's programs, nothing else, and is process 1 so that socket activation can name it."""
+    mounts: list[str] = [*bwrap.bind("/usr", "/usr"), *bwrap.bind(str(ground.base.etc), "/etc")]
+    for target, link in ground.base.links:
+        mounts += ("--symlink", target, link)
+    for path in ground.base.folders:
+        mounts += bwrap.bind(path, path)
+    return bwrap.encode(
+        (
+            *common(own_network=False, hostname="relay"),
+            "--as-pid-1",
+            *mounts,
+            *("--proc", "/proc", "--dev", "/dev"),
+            *bwrap.sealed(),
+            *bwrap.environment(relay.ENVIRONMENT),
+            *confined(ground, status=False),
+        )
+    )
+
+
+async def start_instance(ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[int, str], now: float) -> Started:
+    """Start it; *link* is (number, namespace file) of its network or (-1, ""). On failure nothing is left running. Raises EngineError."""
+    check_mounts(spec.box)
+    if spec.listen is Listen.PORT and not ground.relay:
+        raise EngineError(
+            "Apps that listen on a TCP port need systemd-socket-proxyd, which is missing.",
+            resolution="Install it: apt-get install systemd",
+        )
+    launched: list[Launched] = []
+    listener: socket.socket | None = None
+    output = -1
+    try:
+        make_folder(folder, spec)
+        if sockets.made_by_engine(spec.listen):
+            listener = sockets.make_listener(spec.socket, ground.router_group)
+        if ground.groups is not None:
+            ground.groups.create(spec.id, spec.box.limits)
+        output = os.open(folder.output, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        make_pipe_wide(output)
+        _launch_all(ground, spec, folder, link[1], listener, launched)
+        identities = [(each.pid, start_ticks(each.pid)) for each in launched]
+        record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0])
+        save(folder, record)
+        launched[0].release(options(ground, spec, folder, network=link[0] >= 0))
+        if len(launched) > 1:
+            launched[1].release(relay_options(ground))
+        elif spec.listen is Listen.PORT and listener is not None:
+            record = await _relay_of_ordinary_user(ground, record, folder, listener)
+    except BaseException as error:
+        for each in launched:
+            each.abandon()
+        if output >= 0:
+            os.close(output)
+        if isinstance(error, OSError):
+            raise EngineError("The instance could not be started.", details=str(error), resolution="It is tried again.") from error
+        raise
+    finally:
+        if listener is not None:
+            listener.close()
+    return Started(record, output)
+
+
+def _launch_all(
+    ground: Ground, spec: InstanceSpec, folder: Folder, namespace: str, listener: socket.socket | None, launched: list[Launched]
+) -> None:
+    writing = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
+    nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    status = os.open(folder.status, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        streams = {0: nothing, 1: writing, 2: writing}
+        handed = {LISTENER: listener.fileno()} if listener is not None else {}
+        fds = {**streams, bwrap.Descriptors().status: status, **(handed if spec.listen is Listen.FD else {})}
+        launched.append(launch(ground, spec.box, namespace, ("/bin/sh", "-c", spec.box.command), fds))
+        if spec.listen is Listen.PORT and ground.root:
+            launched.append(launch(ground, spec.box, namespace, relay.relay(ground.relay, spec.port), {**streams, **handed}))
+    finally:
+        for descriptor in (writing, nothing, status):
+            os.close(descriptor)
+    if ground.groups is not None:
+        for each in launched:
+            ground.groups.add(spec.id, each.pid)
+
+
+async def _relay_of_ordinary_user(ground: Ground, record: Record, folder: Folder, listener: socket.socket) -> Record:
+    first = await first_process(folder)
+    output = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
+    nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fds = {0: nothing, 1: output, 2: output, LISTENER: listener.fileno()}
+        launched = launch_in_network_of(ground, first, relay.relay(ground.relay, record.spec.port), fds)
+    finally:
+        os.close(output)
+        os.close(nothing)
+    record = Record(record.spec, record.started_at, record.main, (launched.pid, start_ticks(launched.pid)), record.link)
+    save(folder, record)
+    launched.release(relay_options(ground))
+    return record
+
+
+async def first_process(folder: Folder, seconds: float = 5.0) -> int:
+    """Wait until bubblewrap has said which process is the first inside. Raises EngineError."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                pid = status_field(folder, "child-pid")
+                if pid is not None and Path(f"/proc/{pid}").exists():
+                    return pid
+                await asyncio.sleep(0.002)
+    raise EngineError("The sandbox did not come up.", resolution="Run `sitewright doctor` on the machine.")
