@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     npm_registry: str = Field(
         default="", description="An npm registry for builds; empty for the public one or what this machine's npmrc says."
     )
+    git_file_urls: bool = Field(default=False, description="For tests only: let sites come from git addresses that begin with file://.")
     extra_egress: str = Field(
         default="",
         description="Private addresses (CIDR, comma-separated) that sites and builds may reach all the same, such as a package mirror.",

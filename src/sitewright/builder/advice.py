@@ -1,0 +1,97 @@
+"""What a failed command's output means, in words that help. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A known cause: what happened, and what to do."""
+
+    message: str
+    resolution: str
+
+
+_KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern), message, resolution)
+    for pattern, message, resolution in (
+        (
+            r"requires-python|requires Python|does not satisfy Python|Python>?=?[<>]=?3",
+            "A package, or the project itself, needs another version of Python than this platform has.",
+            "Allow it in requires-python, or choose a version of the package that runs on it.",
+        ),
+        (
+            r"(?P<name>\S+) was not found in the (?:package registry|provided package locations)",
+            "The package {name} does not exist in the package index.",
+            "Check its spelling where it is listed.",
+        ),
+        (
+            r"No solution found when resolving",
+            "The listed packages do not fit together.",
+            "Read the lines above: they say which ones. Loosen a version.",
+        ),
+        (
+            r"(?:command|error: command) '?(?P<name>gcc|cc|g\+\+|x86_64-linux-gnu-gcc)'? failed|(?:gcc|cc): (?:not found|No such file)",
+            "A package has to be compiled here, which did not work.",
+            "Choose a version that is published ready-made (a wheel) for this version of Python.",
+        ),
+        (
+            r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'",
+            "The module {name} is not installed.",
+            "Add its package to requirements.txt or pyproject.toml, and deploy again.",
+        ),
+        (
+            r"npm (?:error|ERR!) code E404",
+            "A package of package.json does not exist in the registry.",
+            "Check its spelling and version in package.json.",
+        ),
+        (
+            r"npm (?:error|ERR!) code ERESOLVE",
+            "The packages of package.json do not fit together.",
+            "Run “npm install” on your machine, correct what it says, and deploy with package-lock.json.",
+        ),
+        (
+            r"can only install packages when your package.json and package-lock.json",
+            "package-lock.json does not match package.json.",
+            "Run “npm install” on your machine, and deploy again with the new package-lock.json.",
+        ),
+        (
+            r"JavaScript heap out of memory|MemoryError|Cannot allocate memory",
+            "The build ran out of memory.",
+            "Build on your machine and deploy the result, or make the build smaller.",
+        ),
+        (
+            r"No space left on device|Disk quota exceeded",
+            "The build ran out of disk space.",
+            "Leave out large files and packages that are not needed.",
+        ),
+        (
+            r"Temporary failure in name resolution|dns error|EAI_AGAIN|Could not resolve host|Failed to fetch|ENOTFOUND",
+            "An address on the network could not be reached.",
+            "Try again in a minute; if it stays so, tell whoever runs this platform.",
+        ),
+        (
+            r"(?:repository '[^']*' not found|could not read Username|Authentication failed|terminal prompts disabled)",
+            "The repository does not exist, or is not public.",
+            "Check the address; a private repository needs a token in it.",
+        ),
+        (
+            r"Remote branch \S+ not found|couldn't find remote ref",
+            "The branch or tag does not exist in the repository.",
+            "Check its name.",
+        ),
+    )
+)
+
+
+def explain(lines: Sequence[str]) -> Finding | None:
+    """The first known cause in the last lines of output, None when nothing is recognised."""
+    text = "\n".join(lines)[-20_000:]
+    for pattern, message, resolution in _KNOWN:
+        match = pattern.search(text)
+        if match:
+            return Finding(message.format(**{key: (value or "")[:80] for key, value in match.groupdict().items()}), resolution)
+    return None

@@ -1,0 +1,253 @@
+"""One build from its request to a release folder and a droplet (released), or to the channel's folder (live)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sitewright.builder.bench import Bench, BenchSpec, StepFailedError, Subscribe
+from sitewright.builder.detect import detect
+from sitewright.builder.droplet import Sealed, SealOrder, seal, store_droplet
+from sitewright.builder.log import BuildLog
+from sitewright.builder.packs.base import PackPlan, Toolchain
+from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
+from sitewright.builder.source import fetch_git, fetch_template, fetch_upload
+from sitewright.builder.survey import survey
+from sitewright.bus.messages import BuildRequest, FolderSource, GitSource, TemplateSource, UploadSource
+from sitewright.config.paths import Paths
+from sitewright.config.settings import Settings
+from sitewright.domain.limits import BUILD_TIMEOUT_SECONDS
+from sitewright.domain.release import Blueprint
+from sitewright.engines.base import Engine
+from sitewright.errors import InvalidValueError
+from sitewright.system.accounts import tenant_uid
+from sitewright.system.clock import Clock
+from sitewright.system.files import flush_folder
+from sitewright.system.ownership import PASSABLE, SITE, make_folder, make_site_folders, site_owner
+from sitewright.system.packages import Packages, php_version
+from sitewright.system.processes import CommandFailedError, Runner
+
+STACK = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all builds of this node share."""
+
+    settings: Settings
+    engine: Engine
+    clock: Clock
+    runner: Runner
+    packages: Packages
+    tools: Path
+    network_env: tuple[tuple[str, str], ...]
+    subscribe: Subscribe
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made."""
+
+    blueprint: Blueprint
+    sealed: Sealed
+    commit: str = ""
+
+
+Report = Callable[[str], Awaitable[None]]
+"""Told each time when a build enters a phase, in words for a person."""
+
+
+class BuildRun:
+    """One build. ``bench`` is where it can be cancelled."""
+
+    def __init__(self, shop: Workshop, request: BuildRequest, log: BuildLog, report: Report) -> None:
+        self._shop = shop
+        self._request = request
+        self._log = log
+        self._report = report
+        self._paths: Paths = shop.settings.paths
+        self._live = request.mode == "live"
+        self._uid = tenant_uid(shop.settings.uid_base, request.number)
+        self._owner = site_owner(self._uid)
+        self._work = self._paths.builds / request.build_id / "work"
+        self._in_place = isinstance(request.source, FolderSource)
+        self._tree = self._paths.live_folder(request.site_id, request.channel) if self._in_place else self._work / "tree"
+        self._cache = self._paths.caches / request.site_id
+        self.bench = self._make_bench()
+
+    def _make_bench(self) -> Bench:
+        spec = BenchSpec(
+            uid=self._uid,
+            tools=self._shop.tools,
+            cache=self._cache / "build",
+            env=self._environment(),
+            deadline=self._shop.clock.steady() + BUILD_TIMEOUT_SECONDS,
+            quota_bytes=self._request.quota_bytes,
+        )
+        return Bench(self._shop.engine, self._shop.clock, self._shop.subscribe, spec, self._log)
+
+    def _environment(self) -> tuple[tuple[str, str], ...]:
+        """Base, then mirrors, then the channel's own variables."""
+        base = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+            "LANG": "C.UTF-8",
+            "CI": "1",
+            "SITEWRIGHT_BUILD": "1",
+            "SITEWRIGHT_DATA": "/tmp",  # noqa: S108 - a build never sees the channel's data
+            "UV_CACHE_DIR": "/cache/uv",
+            "UV_LINK_MODE": "copy",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON": "/usr/bin/python3",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_COMPILE_BYTECODE": "1",
+            "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",
+            "PYTHONHASHSEED": "0",
+            "NPM_CONFIG_CACHE": "/cache/npm",
+            "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+        }
+        return tuple({**base, **dict(self._shop.network_env), **dict(self._request.env)}.items())
+
+    async def run(self) -> Built:
+        """Do it all. Raises SitewrightError; whatever happens, what ran before is untouched."""
+        self._prepare()
+        await self._report("Fetching the source")
+        commit = await self._fetch()
+        pack, plan = await self._decide()
+        await self._report("Building")
+        await self._build(pack, plan)
+        blueprint = make_blueprint(pack, await asyncio.to_thread(survey, self._tree), STACK)
+        await self._report("Packing")
+        sealed = await self._seal(pack)
+        await asyncio.to_thread(self._publish, sealed, plan)
+        self._log.say(f"Built: {sealed.files:,} files, {sealed.size_bytes / 1_000_000:.1f} MB.")
+        return Built(blueprint, sealed, commit)
+
+    def _prepare(self) -> None:
+        request = self._request
+        make_site_folders(self._paths, request.site_id, request.channel, self._uid)
+        shutil.rmtree(self._work, ignore_errors=True)
+        make_folder(self._work, PASSABLE)
+        if not self._in_place:
+            make_folder(self._work / "tree", SITE, self._owner)
+        make_folder(self._paths.caches, PASSABLE)
+        make_folder(self._cache, PASSABLE)
+        make_folder(self._cache / "build", 0o700, (self._uid, self._uid))
+
+    async def _fetch(self) -> str:
+        """Fill the tree; the commit when it is from git."""
+        source = self._request.source
+        if isinstance(source, UploadSource):
+            await fetch_upload(self.bench, source, self._paths.uploads, self._work, self._owner)
+        elif isinstance(source, GitSource):
+            await self._shop.packages.ensure("git", self._log.say)
+            allowed = self._shop.settings.git_file_urls
+            return await fetch_git(self.bench, source, self._work, self._owner, allow_file=allowed)
+        elif isinstance(source, TemplateSource):
+            self._log.say(f"Taking the template {source.name}.")
+            fetch_template(source, self._work / "tree", self._owner)
+        elif not self._live:
+            raise InvalidValueError("A released channel is not built from its live folder.")
+        return ""
+
+    async def _decide(self) -> tuple[PackPlan, BuildPlan]:
+        tree = await asyncio.to_thread(survey, self._tree)
+        pack = detect(tree, Toolchain())
+        for runtime in pack.needs:
+            await self._shop.packages.ensure(runtime, self._log.say)
+        pack = detect(tree, await self._toolchain(pack.needs))
+        for note in pack.notes:
+            self._log.say(note)
+        return pack, make_plan(pack, self._situation(pack))
+
+    async def _toolchain(self, needs: tuple[str, ...]) -> Toolchain:
+        versions = {name: await self._version(name) for name in ("python", "node") if name in needs}
+        return Toolchain(python=versions.get("python", ""), node=versions.get("node", ""), php=php_version(), machine=platform.machine())
+
+    async def _version(self, name: str) -> str:
+        argv = {"python": ("/usr/bin/python3", "--version"), "node": ("/usr/bin/node", "--version")}[name]
+        try:
+            done = await self._shop.runner.run(argv, timeout=20)
+        except CommandFailedError:
+            return ""
+        return done.output.decode(errors="replace").strip()
+
+    def _situation(self, pack: PackPlan) -> Situation:
+        """What is in the site's cache, and what the live folder has installed already."""
+        kept: set[str] = set()
+        shelf = self._cache / "build" / "dependencies"
+        with contextlib.suppress(OSError):
+            descriptor = os.open(shelf, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                kept = {name.removesuffix(".tar") for name in os.listdir(descriptor) if name.endswith(".tar")}
+            finally:
+                os.close(descriptor)
+        present: set[str] = set()
+        if self._in_place and self._installed_note.exists():
+            noted = set(self._installed_note.read_text(encoding="utf-8").split())
+            folders = {i.fingerprint: self._tree / i.folder for i in pack.installs}
+            present = {mark for mark in noted if mark in folders and folders[mark].is_dir() and not folders[mark].is_symlink()}
+        return Situation(self._live, frozenset(kept), frozenset(present))
+
+    @property
+    def _installed_note(self) -> Path:
+        """Fingerprints that the live folder's dependencies were installed for; beside the cache, where no tenant can write."""
+        return self._cache / f"{self._request.channel}.installed"
+
+    async def _build(self, pack: PackPlan, plan: BuildPlan) -> None:
+        try:
+            await self._run_steps(pack, plan)
+        except StepFailedError as error:
+            if error.step.title not in plan.restored:
+                raise
+            self._log.say("What was kept from the last build cannot be used. Installing again.")
+            await self._run_steps(pack, make_plan(pack, Situation(self._live)))
+
+    async def _run_steps(self, pack: PackPlan, plan: BuildPlan) -> None:
+        for step in plan.steps:
+            await self._report(step.title)
+            await self.bench.run(step, self._tree, env=pack.build_env)
+
+    async def _seal(self, pack: PackPlan) -> Sealed:
+        order = SealOrder(quota_bytes=self._request.quota_bytes)
+        if not self._live:
+            out = self._work / "out"
+            make_folder(out, 0o700, (self._uid, self._uid))
+            order = replace(order, out=out, dropped=pack.dropped, compiled="python" in pack.needs and bool(pack.processes))
+        return await seal(self.bench, self._tree, order)
+
+    def _publish(self, sealed: Sealed, plan: BuildPlan) -> None:
+        """Put the result where it is run from; the last thing that can fail."""
+        request = self._request
+        if self._live:
+            if not self._in_place:
+                self._replace_live_folder()
+            self._installed_note.write_text("\n".join(plan.installed), encoding="utf-8")
+            return
+        store_droplet(self._work / "out", sealed.digest, self._paths.droplets)
+        target = self._paths.release(request.site_id, request.channel, request.release_number)
+        _move_tree(self._tree, target, self._owner)
+
+    def _replace_live_folder(self) -> None:
+        """The new folder takes the old one's place; the old one is kept beside it until the next time."""
+        folder = self._paths.live_folder(self._request.site_id, self._request.channel)
+        previous = folder.with_name("folder.previous")
+        if previous.is_dir():
+            shutil.rmtree(previous)
+        folder.rename(previous)
+        _move_tree(self._tree, folder, self._owner)
+
+
+def _move_tree(tree: Path, target: Path, owner: tuple[int, int]) -> None:
+    """Rename, over whatever an interrupted build left there."""
+    if target.exists():
+        shutil.rmtree(target)
+    make_folder(tree, SITE, owner)
+    tree.rename(target)
+    flush_folder(target.parent)

@@ -1,0 +1,180 @@
+"""Where one build's commands run: each a job of the engine, as the site's user, beneath limits and one deadline for all."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitewright.builder.advice import explain
+from sitewright.builder.log import BuildLog
+from sitewright.builder.packs.base import Step
+from sitewright.builder.survey import measure
+from sitewright.builder.tools import TOOLS_TARGET
+from sitewright.domain.identity import new_id
+from sitewright.domain.limits import BUILD_LIMITS
+from sitewright.engines.base import APP_DIRECTORY, CACHE_DIRECTORY, Engine, JobResult, JobSpec, Mount, Sandboxed
+from sitewright.errors import BuildError, QuotaError, SitewrightError
+from sitewright.system.clock import Clock
+
+MEASURE_EVERY_SECONDS = 3.0
+SLACK_FACTOR = 3
+"""While it runs, a build's tree may be this many times the quota: compilers and package managers need room that they free again."""
+MAX_CAPTURED = 256 * 1024
+
+Subscribe = Callable[[str, Callable[[bytes], None]], Callable[[], None]]
+"""Hand a job's output to a function; returns what ends that."""
+
+
+class BuildCancelledError(SitewrightError):
+    """The build was cancelled."""
+
+    code = "cancelled"
+
+
+class StepFailedError(BuildError):
+    """A command of the build failed."""
+
+    def __init__(self, step: Step, message: str, *, details: str, resolution: str) -> None:
+        super().__init__(message, details=details, resolution=resolution)
+        self.step = step
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSpec:
+    """What stays the same over all commands of a build. ``deadline`` is steady time in seconds."""
+
+    uid: int
+    tools: Path
+    cache: Path
+    env: tuple[tuple[str, str], ...]
+    deadline: float
+    quota_bytes: int
+
+
+class Bench:
+    """Runs steps one after the other."""
+
+    def __init__(self, engine: Engine, clock: Clock, subscribe: Subscribe, spec: BenchSpec, log: BuildLog) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._subscribe = subscribe
+        self._spec = spec
+        self.log = log
+        self.cancelled = asyncio.Event()
+
+    async def run(self, step: Step, tree: Path, *, mounts: tuple[Mount, ...] = (), env: tuple[tuple[str, str], ...] = ()) -> None:
+        """Run a step with its output in the log. Raises StepFailedError, QuotaError, BuildCancelledError."""
+        self.log.say(f"{step.title} …" if step.network else step.title)
+        self.log.tail.clear()
+        result = await self._job(step, tree, (self._cache_mount(), *mounts), env, self.log.feed)
+        self.log.flush()
+        if result.exit.code != 0:
+            raise self._failure(step, result)
+        if result.seconds >= 1:
+            self.log.say(f"Done in {result.seconds:.1f} s.")
+
+    async def ask(self, step: Step, tree: Path, *, mounts: tuple[Mount, ...] = ()) -> str:
+        """Run one of the platform's own scripts and return its output. Raises like ``run``."""
+        captured = bytearray()
+
+        def collect(data: bytes) -> None:
+            if len(captured) < MAX_CAPTURED:
+                captured.extend(data)
+
+        result = await self._job(step, tree, mounts, (), collect)
+        if result.exit.code != 0:
+            self.log.tail.clear()
+            self.log.feed(bytes(captured))
+            self.log.flush()
+            raise self._failure(step, result)
+        return captured.decode("utf-8", "replace")
+
+    def _cache_mount(self) -> Mount:
+        return Mount(self._spec.cache, CACHE_DIRECTORY, writable=True)
+
+    async def _job(
+        self, step: Step, tree: Path, mounts: tuple[Mount, ...], env: tuple[tuple[str, str], ...], sink: Callable[[bytes], None]
+    ) -> JobResult:
+        self.check_cancelled()
+        variables = {**dict(self._spec.env), **dict(env), **dict(step.env)}
+        box = Sandboxed(
+            uid=self._spec.uid,
+            command=shlex.join(step.argv),
+            env=tuple(sorted(variables.items())),
+            mounts=(Mount(tree, APP_DIRECTORY, writable=True), Mount(self._spec.tools, TOOLS_TARGET), *mounts),
+            limits=BUILD_LIMITS,
+            network=step.network,
+        )
+        remaining = self._spec.deadline - self._clock.steady()
+        if remaining <= 0:
+            raise self._too_slow(step)
+        job = JobSpec(id=new_id(), box=box, timeout_seconds=remaining)
+        outgrown = asyncio.Event()
+        unsubscribe = self._subscribe(job.id, sink)
+        stop = asyncio.ensure_future(self._until_stopped(outgrown))
+        watch = asyncio.ensure_future(self._watch_size(tree, outgrown)) if self._spec.quota_bytes and step.network else None
+        try:
+            result = await self._engine.run(job, stop)
+        finally:
+            unsubscribe()
+            for task in (stop, watch):
+                if task is not None:
+                    task.cancel()
+        self.check_cancelled()
+        if outgrown.is_set():
+            raise self.over_quota()
+        if result.timed_out:
+            raise self._too_slow(step)
+        return result
+
+    async def _until_stopped(self, outgrown: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(self.cancelled.wait()), asyncio.ensure_future(outgrown.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    async def _watch_size(self, tree: Path, outgrown: asyncio.Event) -> None:
+        while not outgrown.is_set():
+            await asyncio.sleep(MEASURE_EVERY_SECONDS)
+            _, size = await asyncio.to_thread(measure, tree)
+            if size > self._spec.quota_bytes * SLACK_FACTOR:
+                outgrown.set()
+
+    def check_cancelled(self) -> None:
+        """Raises BuildCancelledError once somebody has cancelled the build."""
+        if self.cancelled.is_set():
+            raise BuildCancelledError
+
+    def over_quota(self) -> QuotaError:
+        """The error for a tree that is too large."""
+        return QuotaError(
+            f"The site is larger than the {self._spec.quota_bytes // 1_000_000} MB that it may use.",
+            details="The previous release keeps running.",
+            resolution="Leave out large files and packages that are not needed, or ask for more room.",
+        )
+
+    def _too_slow(self, step: Step) -> BuildError:
+        return BuildError(
+            "The build took too long and was ended.",
+            details=f"It was at: {step.title}.",
+            resolution="Build on your machine and deploy the result, or make the build smaller.",
+        )
+
+    def _failure(self, step: Step, result: JobResult) -> StepFailedError:
+        lines = [line for line in self.log.tail if line.strip()]
+        tail = "\n".join(lines[-12:])[-2000:]
+        known = explain(lines)
+        if result.exit.out_of_memory:
+            message = f"{step.title}: {result.exit.in_words(BUILD_LIMITS)}."
+            return StepFailedError(step, message, details=tail, resolution="Build on your machine and deploy the result.")
+        if known is not None:
+            return StepFailedError(step, known.message, details=tail, resolution=known.resolution)
+        message = f"{step.title} failed ({result.exit.in_words(BUILD_LIMITS)})."
+        return StepFailedError(
+            step, message, details=tail, resolution=step.advice or "Read the last lines of the log, correct the cause, deploy again."
+        )

@@ -1,0 +1,32 @@
+"""Which pack builds a tree. Pure: a summary in, a plan of a pack out."""
+
+from __future__ import annotations
+
+from sitewright.builder.packs.base import Pack, PackPlan, Toolchain
+from sitewright.builder.packs.node import node_pack
+from sitewright.builder.packs.php import php_pack
+from sitewright.builder.packs.procfile_only import procfile_pack
+from sitewright.builder.packs.python import python_pack
+from sitewright.builder.packs.static import mkdocs_pack, static_pack
+from sitewright.builder.tree import Tree
+from sitewright.errors import BuildError
+
+PACKS: tuple[Pack, ...] = (php_pack, mkdocs_pack, python_pack, node_pack, static_pack, procfile_pack)
+"""Asked in this order; the first that recognises the tree builds it. docs/reference/builder.md shows the same order."""
+
+
+def detect(tree: Tree, toolchain: Toolchain) -> PackPlan:
+    """The plan of the pack that recognises *tree*. Raises BuildError that says what to add when none does."""
+    for pack in PACKS:
+        found = pack(tree, toolchain)
+        if found is not None:
+            return found
+    if not tree.files:
+        raise BuildError("The source is empty.", resolution="Add an index.html or your app's files, and deploy again.")
+    shown = ", ".join(sorted({name.split("/")[0] + ("/" if "/" in name else "") for name in tree.files})[:12])
+    raise BuildError(
+        "Nothing here says what kind of site this is.",
+        details=f"Found: {shown}.",
+        resolution="Add an index.html (static site), requirements.txt or pyproject.toml (Python), package.json (Node), index.php (PHP), or a "
+        "Procfile with a line like “web: ./my-server --port $PORT”.",
+    )

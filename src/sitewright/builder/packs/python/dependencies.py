@@ -1,0 +1,168 @@
+"""How a Python app's dependencies are installed, and the fingerprint under which they are kept. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from sitewright.builder.packs.base import Install, Step, Toolchain
+from sitewright.builder.tree import Tree
+from sitewright.commands import uv
+from sitewright.errors import BuildError
+
+ENVIRONMENT = "/app/.venv"
+FOLDER = ".venv"
+PACK_VERSION = "1"
+"""Goes up when this file installs differently, so that nothing made by the old way is used again."""
+
+_INCLUDE = re.compile(r"^(?:-r|-c|--requirement|--constraint)[ =]?\s*(?P<file>\S+)")
+_LOCAL = re.compile(r"^(?:-e\b|--editable|\.{0,2}/|\.(?:\s|\[|$)|file:)|(?:@\s*file:|@\s*\.)")
+_NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
+_ADVICE = "Read the lines above: they name the package. Correct {file}, and deploy again."
+
+
+def dependencies(tree: Tree, toolchain: Toolchain, servers: tuple[str, ...]) -> tuple[Install, tuple[str, ...]]:
+    """The install steps, and lines for the log. *servers* are packages that the start command needs and the app does not list."""
+    for found in (_from_lock, _from_requirements, _from_project):
+        result = found(tree, servers)
+        if result is not None:
+            steps, sources, note = result
+            return Install(FOLDER, _fingerprint(tree, toolchain, sources, servers), steps, "Python packages"), (note,)
+    steps = (_environment(), *_packages(servers))
+    return Install(FOLDER, _fingerprint(tree, toolchain, (), servers), steps, "Python packages"), ("No dependencies are listed.",)
+
+
+Found = tuple[tuple[Step, ...], tuple[str, ...] | None, str]
+"""Steps; files that the result depends on, None when more than files; a line for the log."""
+
+
+def _from_lock(tree: Tree, servers: tuple[str, ...]) -> Found | None:
+    if not tree.has("uv.lock", "pyproject.toml"):
+        return None
+    _check_python(tree)
+    step = Step(
+        "Installing what uv.lock says",
+        uv.sync(),
+        network=True,
+        advice="Run “uv lock” on your machine, and deploy again with the new uv.lock.",
+    )
+    sources = None if _is_package(tree) else ("uv.lock", "pyproject.toml")
+    return (_environment(), step, *_packages(servers)), sources, "The versions come from uv.lock."
+
+
+def _from_requirements(tree: Tree, servers: tuple[str, ...]) -> Found | None:
+    if not tree.has("requirements.txt"):
+        return None
+    sources = _included(tree, "requirements.txt")
+    step = Step(
+        "Installing what requirements.txt lists",
+        uv.install(ENVIRONMENT, requirements=("requirements.txt",), packages=servers),
+        network=True,
+        advice=_ADVICE.format(file="requirements.txt"),
+    )
+    return (_environment(), step), sources, _added(servers)
+
+
+def _from_project(tree: Tree, servers: tuple[str, ...]) -> Found | None:
+    if not tree.has("pyproject.toml") and not tree.has("setup.py"):
+        return None
+    if _is_package(tree) or not tree.has("pyproject.toml"):
+        argv = uv.install_project(ENVIRONMENT, "/app", packages=servers)
+        sources: tuple[str, ...] | None = None
+    else:
+        _check_python(tree)
+        if not project_table(tree):
+            return None
+        argv = uv.install(ENVIRONMENT, requirements=("pyproject.toml",), packages=servers)
+        sources = ("pyproject.toml",)
+    step = Step("Installing what pyproject.toml lists", argv, network=True, advice=_ADVICE.format(file="pyproject.toml"))
+    return (_environment(), step), sources, _added(servers)
+
+
+def _added(servers: tuple[str, ...]) -> str:
+    return f"{', '.join(servers)} is added to serve the app." if servers else "The app brings its own server."
+
+
+def _environment() -> Step:
+    return Step("Making a virtual environment", uv.make_environment(ENVIRONMENT))
+
+
+def _packages(servers: tuple[str, ...]) -> tuple[Step, ...]:
+    if not servers:
+        return ()
+    return (Step(f"Installing {', '.join(servers)}", uv.install(ENVIRONMENT, packages=servers), network=True),)
+
+
+def project_table(tree: Tree) -> dict[str, Any]:
+    """The [project] table of pyproject.toml, {} when there is none."""
+    table = tree.toml("pyproject.toml").get("project", {})
+    return table if isinstance(table, dict) else {}
+
+
+def _is_package(tree: Tree) -> bool:
+    """Whether the project is one to install itself: it says how to build it, or tells uv that it is a package."""
+    document = tree.toml("pyproject.toml")
+    settings = document.get("tool", {}).get("uv", {}) if isinstance(document.get("tool"), dict) else {}
+    if isinstance(settings, dict) and "package" in settings:
+        return bool(settings["package"])
+    return "build-system" in document and bool(document.get("project"))
+
+
+def _check_python(tree: Tree) -> None:
+    required = project_table(tree).get("requires-python", "")
+    if not isinstance(required, str):
+        raise BuildError("pyproject.toml: requires-python must be text.", resolution="Write it like “>=3.11”.")
+
+
+def _included(tree: Tree, file: str) -> tuple[str, ...] | None:
+    """The file and all that it includes; None when it names something local, whose contents were not looked at."""
+    seen: list[str] = []
+    waiting = [file]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        if name not in tree.texts:
+            return None
+        seen.append(name)
+        for line in tree.text(name).splitlines():
+            line = line.strip()
+            if _LOCAL.search(line):
+                return None
+            match = _INCLUDE.match(line)
+            if match:
+                folder = name.rpartition("/")[0]
+                waiting.append(f"{folder}/{match['file']}" if folder else match["file"])
+    return tuple(seen)
+
+
+def _fingerprint(tree: Tree, toolchain: Toolchain, sources: tuple[str, ...] | None, servers: tuple[str, ...]) -> str:
+    if sources is None:
+        return ""
+    digest = hashlib.sha256()
+    parts = [PACK_VERSION, toolchain.python, toolchain.machine, *servers]
+    for name in sources:
+        parts += [name, tree.text(name)]
+    for part in parts:
+        digest.update(f"{len(part)}:{part}".encode())
+    return f"python-{digest.hexdigest()[:32]}"
+
+
+def requirement_names(tree: Tree) -> frozenset[str]:
+    """Names of the packages that the app lists directly, normalised (`Flask_Login` is `flask-login`), extras also as `name[extra]`."""
+    lines: list[str] = []
+    for file in _included(tree, "requirements.txt") or ("requirements.txt",):
+        lines += tree.text(file).splitlines()
+    listed = project_table(tree).get("dependencies", [])
+    lines += [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
+    names: set[str] = set()
+    for line in lines:
+        match = _NAME.match(line.strip())
+        if match:
+            name = re.sub(r"[-_.]+", "-", match[1]).lower()
+            names.add(name)
+            extras = re.match(r"\s*\[([^\]]*)\]", line.strip()[match.end() :])
+            if extras:
+                names |= {f"{name}[{extra.strip().lower()}]" for extra in extras[1].split(",")}
+    return frozenset(names)

@@ -1,0 +1,85 @@
+"""Procfile: one process type a line, `name: command`. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from sitewright.domain.names import ProcessType
+from sitewright.domain.processes import Listen, ProcessSpec
+from sitewright.errors import BuildError, InvalidValueError
+
+MAX_PROCESS_TYPES = 20
+MAX_COMMAND_LENGTH = 4000
+_SHELL_SYNTAX = re.compile(r"[;&|<>()`\n]")
+
+
+def parse_procfile(text: str) -> tuple[ProcessSpec, ...]:
+    """The process types of a Procfile, in order. Raises BuildError that names the line."""
+    found: dict[str, ProcessSpec] = {}
+    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        spec = _parse_line(number, line)
+        if spec.type in found:
+            raise _wrong(number, line, f"“{spec.type}” is there twice.")
+        found[spec.type] = spec
+    if len(found) > MAX_PROCESS_TYPES:
+        raise BuildError(f"The Procfile has {len(found)} process types; {MAX_PROCESS_TYPES} is the most.", resolution="Remove some.")
+    return tuple(found.values())
+
+
+def _parse_line(number: int, line: str) -> ProcessSpec:
+    name, colon, command = line.partition(":")
+    command = command.strip()
+    if not colon or not command:
+        raise _wrong(number, line, "It needs a name, a colon and a command.")
+    if len(command) > MAX_COMMAND_LENGTH or "\0" in command:
+        raise _wrong(number, line, f"A command has at most {MAX_COMMAND_LENGTH} characters.")
+    try:
+        kind = ProcessType(name.strip().lower().replace("_", "-"))
+    except InvalidValueError as error:
+        raise _wrong(number, line, f"{error.message} {error.details}".strip()) from error
+    if kind == "web":
+        return web_process(command)
+    return ProcessSpec(type=str(kind), command=command)
+
+
+def _wrong(number: int, line: str, why: str) -> BuildError:
+    return BuildError(
+        f"Procfile, line {number}: “{line[:80]}” is not understood.", details=why, resolution="Write it like “web: gunicorn app:app”."
+    )
+
+
+def web_process(command: str) -> ProcessSpec:
+    """A web process from its command: how it is reached follows from what the command names.
+
+    gunicorn and uvicorn without an address of their own get the inherited socket, because it stays open while the app restarts.
+    """
+    if "fd://3" in command or re.search(r"--fd[= ]3\b", command):
+        return ProcessSpec(type="web", command=command, listen=Listen.FD)
+    if "$SOCKET" in command or "${SOCKET" in command:
+        return ProcessSpec(type="web", command=command, listen=Listen.SOCKET)
+    bound = _bind_to_descriptor(command)
+    if bound:
+        return ProcessSpec(type="web", command=bound, listen=Listen.FD)
+    return ProcessSpec(type="web", command=command, listen=Listen.PORT)
+
+
+def _bind_to_descriptor(command: str) -> str:
+    """The command with the inherited socket as its address, or "" where that could change its meaning."""
+    if _SHELL_SYNTAX.search(command) or "PORT" in command:
+        return ""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    words_after_launcher = words[3:] if words[:2] in (["python", "-m"], ["python3", "-m"]) else words[1:]
+    program = words[2] if len(words) > 2 and words[1] == "-m" else words[0] if words else ""
+    named = {word.split("=")[0] for word in words_after_launcher}
+    if program == "gunicorn" and not named & {"-b", "--bind", "-c", "--config"} and not any(w.startswith("-b") for w in named):
+        return f"{command} --bind fd://3"
+    if program == "uvicorn" and not named & {"--host", "--port", "--uds", "--fd", "--reload"}:
+        return f"{command} --fd 3"
+    return ""

@@ -1,0 +1,128 @@
+"""Argv for git, as it is used inside a build's sandbox, and what may be asked of it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from sitewright.errors import InvalidValueError
+
+GIT = "/usr/bin/git"
+PROTOCOLS = ("https", "http", "git")
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,199}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.symlinks=true",
+    "fetch.fsckObjects=true",
+    "advice.detachedHead=false",
+    "credential.helper=",
+    "submodule.recurse=false",
+    "protocol.allow=never",
+)
+
+
+class GitAddress(str):
+    """An address that may be cloned from: https, http or git (file too where the operator allows it), with a host and no option in
+    disguise."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str, *, allow_file: bool = False) -> GitAddress:
+        """Raises InvalidValueError that says what is wrong."""
+        allowed = (*PROTOCOLS, "file") if allow_file else PROTOCOLS
+        try:
+            parts = urlsplit(text)
+        except ValueError as error:
+            raise _bad_address(text) from error
+        plain = text.isprintable() and " " not in text and len(text) <= 2000
+        if not plain or text.startswith("-") or parts.scheme not in allowed or (parts.scheme != "file" and not parts.hostname):
+            raise _bad_address(text)
+        return super().__new__(cls, text)
+
+    @property
+    def protocol(self) -> str:
+        """Its scheme."""
+        return urlsplit(self).scheme
+
+    @property
+    def shown(self) -> str:
+        """Without user name and password, for logs."""
+        parts = urlsplit(self)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+class GitRef(str):
+    """A branch, tag or full commit id; "" is the default branch."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> GitRef:
+        """Raises InvalidValueError that says what is wrong."""
+        if text and (not _REF.fullmatch(text) or ".." in text or "@{" in text or text.endswith((".lock", "/", "."))):
+            raise InvalidValueError(
+                f"“{text[:60]}” cannot be a branch, tag or commit.", resolution="Write it as git shows it, for example “main” or “v1.2”."
+            )
+        return super().__new__(cls, text)
+
+    @property
+    def is_commit(self) -> bool:
+        """Whether it is a full commit id."""
+        return bool(_COMMIT.fullmatch(self))
+
+
+def _bad_address(text: str) -> InvalidValueError:
+    return InvalidValueError(
+        f"“{text[:100]}” is not an address that git sources can come from.",
+        details=f"It must begin with {', '.join(p + '://' for p in PROTOCOLS)} and name a host.",
+        resolution="Copy the https address that the repository's page shows for cloning.",
+    )
+
+
+def _git(address: GitAddress, *arguments: str) -> tuple[str, ...]:
+    settings = (*_SETTINGS, f"protocol.{address.protocol}.allow=always")
+    return (GIT, *(part for setting in settings for part in ("-c", setting)), *arguments)
+
+
+def clone(address: GitAddress, ref: GitRef, folder: str) -> tuple[str, ...]:
+    """A shallow clone of one branch or tag, without submodules and templates (which could bring hooks)."""
+    branch = ("--branch", str(ref)) if ref else ()
+    return _git(
+        address,
+        "clone",
+        "--depth=1",
+        "--single-branch",
+        "--no-tags",
+        "--template=",
+        "--no-recurse-submodules",
+        *branch,
+        "--",
+        address,
+        folder,
+    )
+
+
+def fetch_commit(address: GitAddress, ref: GitRef, folder: str) -> tuple[tuple[str, ...], ...]:
+    """Commands that fetch one commit, where `clone --branch` cannot name it."""
+    return (
+        (GIT, "init", "--quiet", "--template=", "--", folder),
+        _git(address, "-C", folder, "fetch", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, str(ref)),
+        _git(address, "-C", folder, "checkout", "--quiet", "--detach", "FETCH_HEAD"),
+    )
+
+
+def head(folder: str) -> tuple[str, ...]:
+    """Print the commit that is checked out."""
+    return (GIT, "-C", folder, "rev-parse", "HEAD")
+
+
+def environment(address: GitAddress) -> tuple[tuple[str, str], ...]:
+    """Never ask a person, never read a configuration, only this one protocol (also after redirects)."""
+    return (
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_ASKPASS", "/bin/true"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_ALLOW_PROTOCOL", "http:https" if address.protocol in ("http", "https") else address.protocol),
+    )
