@@ -60,11 +60,11 @@ def replace_symlink(link: Path, target: str) -> None:
         raise
 
 
-def write_checked_json(path: Path, value: Any, *, mode: int = 0o600) -> None:
+def write_checked_json(path: Path, value: Any, *, mode: int = 0o600, durable: bool = True) -> None:
     """Store *value* with its own SHA-256, atomically."""
     body = json.dumps(value, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(body.encode()).hexdigest()
-    write_atomic(path, f"{digest}\n{body}\n".encode(), mode=mode)
+    write_atomic(path, f"{digest}\n{body}\n".encode(), mode=mode, durable=durable)
 
 
 def read_checked_json(path: Path) -> Any:

@@ -1,0 +1,307 @@
+"""The only part of the orchestrator that acts: does a plan's steps. What takes long goes on in the background and wakes the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sitewright.config.settings import Settings
+from sitewright.domain.backoff import FREE_RESTARTS, restart_delay
+from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.events import EventKind
+from sitewright.domain.identity import new_id
+from sitewright.engines.base import Engine, JobResult, Observed
+from sitewright.errors import SitewrightError
+from sitewright.orchestrator import folders, steps
+from sitewright.orchestrator.events import EventSpool
+from sitewright.orchestrator.health import Prober
+from sitewright.orchestrator.logs import LogStore, Source
+from sitewright.orchestrator.memory import ChannelMemory, MemoryStore
+from sitewright.orchestrator.model import RELEASE_COMMAND, Crash, HookState, Instance, Tree
+from sitewright.orchestrator.routes import Routes
+from sitewright.orchestrator.specs import hook_spec, instance_spec
+from sitewright.system.accounts import tenant_uid
+from sitewright.system.clock import Clock
+from sitewright.system.processes import Runner
+
+log = logging.getLogger(__name__)
+
+TREE_RETRY_SECONDS = 30.0
+STOP_AGAIN_SECONDS = 1.0
+REFUSED_SECONDS = 2.0
+"""The engine itself failed to start it: not tried again at once even while restarts are free."""
+
+EnsureTree = Callable[[DesiredChannel], Awaitable[None]]
+"""Puts the wanted release's files on this disk. Raises SitewrightError."""
+UsedFolders = Callable[[], frozenset[Path]]
+"""The folders of the host that instances have mounted now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What apply works with."""
+
+    settings: Settings
+    engine: Engine
+    routes: Routes
+    clock: Clock
+    runner: Runner
+    prober: Prober
+    ensure_tree: EnsureTree
+    logs: LogStore
+    events: EventSpool
+    memories: MemoryStore
+
+
+class Applier:
+    """Does steps. ``wake`` is called with a channel's id when something in the background has ended."""
+
+    def __init__(self, tools: Tools, wake: Callable[[str], None], used_folders: UsedFolders) -> None:
+        self._tools = tools
+        self._wake = wake
+        self._used_folders = used_folders
+        self._tasks: dict[asyncio.Task[None], str] = {}
+
+    @property
+    def busy(self) -> int:
+        """How much goes on in the background."""
+        return len(self._tasks)
+
+    async def close(self) -> None:
+        """Let go of what goes on; all of it is taken up again after a restart."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def do(self, desired: DesiredChannel, step: steps.Step) -> None:
+        """Do one step. Raises SitewrightError or OSError when it could not be done."""
+        memory = self._tools.memories.of(desired.channel_id)
+        match step:
+            case steps.Start():
+                await self._start(desired, memory, step)
+            case steps.Stop():
+                self._stop(desired, memory, step)
+            case steps.Remove(instance):
+                await self._remove(memory, instance)
+            case steps.Probe(instance):
+                self._probe(desired, memory, instance)
+            case steps.RunHook():
+                self._run_hook(desired, memory, step)
+            case steps.EnsureTree():
+                memory.tree = replace(memory.tree, preparing=True)
+                self._spawn(desired.channel_id, self._fetch(desired, memory))
+            case steps.DeleteFiles():
+                memory.deleting = True
+                self._spawn(desired.channel_id, self._delete(desired, memory))
+            case _:
+                self._note(desired, memory, step)
+
+    def _note(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Step) -> None:
+        """Steps that only remember or route: quick, nothing to wait for."""
+        now = self._tools.clock.now()
+        match step:
+            case steps.Evacuate(instance):
+                own = memory.instance(instance.id)
+                own.evacuating_since, own.ready_since = now, None
+            case steps.MarkReady(instance):
+                self._mark_ready(desired, memory, instance)
+            case steps.NoteCrash(instance, crash):
+                self._note_crash(desired, memory, instance, crash)
+            case steps.SetRoute(route):
+                self._tools.routes.set(route)
+                memory.route = route
+            case steps.RemoveRoute():
+                self._tools.routes.remove(desired.channel_id)
+                memory.route = None
+            case steps.NoteServing(serving):
+                memory.serving = serving
+                self._emit(desired, EventKind.DEPLOYED, f"Release {serving.release.number} is live.")
+            case steps.NoteApplied(generation):
+                memory.applied = generation
+                self._spawn(desired.channel_id, self._prune(desired))
+            case _:
+                raise TypeError(f"{type(step).__name__} is no step of a plan")
+
+    def _emit(self, desired: DesiredChannel, kind: EventKind, text: str) -> None:
+        self._tools.events.emit(kind, desired.site_id, desired.channel_id, text)
+
+    def source(self, desired: DesiredChannel, name: str) -> Source:
+        """Where output of that process is kept."""
+        return Source(self._tools.settings.paths.channel_logs(desired.site_id, desired.channel), name)
+
+    # --- the background ---
+    def end_orphan(self, item: Observed) -> None:
+        """Stop and forget an instance of a channel that nobody knows."""
+        self._spawn(item.spec.channel_id, self._end_orphan(item))
+
+    async def _end_orphan(self, item: Observed) -> None:
+        log.info("orphan.stopped", extra={"instance": item.spec.id, "channel": item.spec.channel_id})
+        await self._tools.engine.stop(item.spec.id, item.spec.stop_grace_seconds)
+        await self._tools.engine.remove(item.spec.id)
+
+    def _spawn(self, channel_id: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guard(channel_id, work))
+        self._tasks[task] = channel_id
+        task.add_done_callback(self._tasks.pop)
+
+    async def _guard(self, channel_id: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (SitewrightError, OSError) as error:
+            log.warning("apply.background_failed", extra={"channel": channel_id, "reason": str(error)})
+        except Exception:
+            log.exception("apply.background_failed", extra={"channel": channel_id})
+        finally:
+            self._wake(channel_id)
+
+    # --- instances ---
+    async def _start(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Start) -> None:
+        settings = self._tools.settings
+        process = step.wanted.spec.type
+        folders.prepare(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+        spec = instance_spec(settings, desired, step.wanted, new_id(), step.index)
+        memory.instance(spec.id)
+        self._tools.logs.register(spec.id, self.source(desired, f"{process}.{step.index}"))
+        try:
+            await self._tools.engine.start(spec)
+        except SitewrightError as error:
+            self._tools.logs.release(spec.id)
+            memory.instances.pop(spec.id, None)
+            known = memory.crashes.get(process)
+            count = known.count + 1 if known is not None and known.digest == spec.digest else 1
+            wait = max(restart_delay(count), REFUSED_SECONDS)
+            memory.crashes[process] = Crash(
+                process, spec.digest, max(count, FREE_RESTARTS), self._tools.clock.now() + wait, f"could not be started: {error}"
+            )
+            log.warning("instance.not_started", extra={"channel": desired.channel_id, "process": process, "reason": str(error)})
+
+    def _stop(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Stop) -> None:
+        own = memory.instance(step.instance.id)
+        if own.stopping:
+            return
+        own.stopping = own.told_to_stop = True
+        own.ready_since = own.evacuating_since = None
+        self._spawn(desired.channel_id, self._end(memory, step))
+
+    async def _end(self, memory: ChannelMemory, step: steps.Stop) -> None:
+        try:
+            await self._tools.engine.stop(step.instance.id, step.grace_seconds)
+        except SitewrightError:
+            await asyncio.sleep(STOP_AGAIN_SECONDS)
+            raise
+        finally:
+            memory.instance(step.instance.id).stopping = False
+
+    async def _remove(self, memory: ChannelMemory, instance: Instance) -> None:
+        await self._tools.engine.remove(instance.id)
+        self._tools.logs.release(instance.id)
+        memory.instances.pop(instance.id, None)
+
+    def _probe(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance) -> None:
+        memory.instance(instance.id).probing = True
+        self._spawn(desired.channel_id, self._look(desired, memory, instance))
+
+    async def _look(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance) -> None:
+        host = desired.hosts[0] if desired.hosts else "localhost"
+        answers = False
+        try:
+            answers = await self._tools.prober(instance, host)
+        finally:
+            own = memory.instances.get(instance.id)
+            if own is not None:
+                own.probing, own.probed_at = False, self._tools.clock.now()
+        if own is None or own.told_to_stop or own.evacuating_since is not None:
+            return
+        if not answers:
+            own.failures += 1 if own.ready_since is not None else 0
+            return
+        own.failures = 0
+        if own.ready_since is None:
+            self._mark_ready(desired, memory, instance)
+
+    def _mark_ready(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance) -> None:
+        memory.instance(instance.id).ready_since = self._tools.clock.now()
+        self._emit(desired, EventKind.INSTANCE_READY, f"{instance.process}.{instance.index} is ready.")
+
+    def _note_crash(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance, crash: Crash) -> None:
+        memory.crashes[instance.process] = crash
+        kind = EventKind.INSTANCE_CRASHED
+        if instance.out_of_memory:
+            kind = EventKind.INSTANCE_OUT_OF_MEMORY
+        elif instance.failures:
+            kind = EventKind.INSTANCE_UNHEALTHY
+        name = f"{instance.process}.{instance.index}"
+        self._emit(desired, kind, f"{name} {crash.reason}.")
+        wait = crash.not_before - self._tools.clock.now()
+        if wait > 0.5:
+            self._emit(desired, EventKind.INSTANCE_BACKOFF, f"{name} is started again in {wait:.0f} s (crash {crash.count} in a row).")
+        self._tools.logs.say(self.source(desired, name), f"[sitewright] {name} {crash.reason}")
+
+    # --- releases ---
+    def _run_hook(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.RunHook) -> None:
+        memory.hook = step.hook
+        self._spawn(desired.channel_id, self._hook(desired, memory, step))
+
+    async def _hook(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.RunHook) -> None:
+        settings = self._tools.settings
+        job = hook_spec(settings, desired, step.wanted, new_id())
+        reason = "could not be run"
+        self._tools.logs.register(job.id, self.source(desired, RELEASE_COMMAND))
+        try:
+            folders.prepare(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+            reason = _failure(await self._tools.engine.run(job), step)
+        except SitewrightError as error:
+            reason = f"could not be run: {error}"
+        finally:
+            self._tools.logs.release(job.id)
+            state = HookState.FAILED if reason else HookState.DONE
+            memory.hook = replace(step.hook, state=state, reason=reason)
+        if reason:
+            self._emit(desired, EventKind.DEPLOY_FAILED, f"The release command {reason}.")
+
+    async def _fetch(self, desired: DesiredChannel, memory: ChannelMemory) -> None:
+        problem = "The release's files could not be put in place."
+        try:
+            await self._tools.ensure_tree(desired)
+            problem = ""
+        except SitewrightError as error:
+            problem = str(error)
+        finally:
+            retry_at = self._tools.clock.now() + (TREE_RETRY_SECONDS if problem else 0.0)
+            memory.tree = Tree(problem=problem, retry_at=retry_at)
+
+    async def _prune(self, desired: DesiredChannel) -> None:
+        """Delete old releases, never one in use."""
+        releases = self._tools.settings.paths.release(desired.site_id, desired.channel, 0).parent
+        for folder in folders.old_releases(releases, self._used_folders()):
+            await folders.delete(self._tools.runner, folder)
+
+    async def _delete(self, desired: DesiredChannel, memory: ChannelMemory) -> None:
+        paths = self._tools.settings.paths
+        channel = paths.channel(desired.site_id, desired.channel)
+        try:
+            await folders.delete(self._tools.runner, channel)
+            if not any(channel.parent.glob("*")):
+                await folders.delete(self._tools.runner, paths.site(desired.site_id))
+                await folders.delete(self._tools.runner, paths.caches / desired.site_id)
+            memory.deleted = True
+            memory.instances.clear()
+            memory.crashes.clear()
+            memory.serving = None
+        finally:
+            memory.deleting = False
+            self._tools.logs.forget(paths.channel_logs(desired.site_id, desired.channel))
+
+
+def _failure(result: JobResult, step: steps.RunHook) -> str:
+    """Why the release command failed, "" when it did not."""
+    if result.timed_out:
+        return f"took longer than {result.seconds:.0f} s"
+    if result.cancelled:
+        return "was cancelled"
+    return "" if result.exit.code == 0 else result.exit.in_words(step.wanted.scale.limits)

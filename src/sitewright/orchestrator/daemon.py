@@ -1,0 +1,293 @@
+"""The loop: observe → plan → apply, for the channels that something happened to; a full look at everything every few seconds.
+
+A channel that fails fails alone: its error becomes its problem, and the loop goes on with the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
+from sitewright.domain.events import EventKind
+from sitewright.engines.base import Observed, Stats
+from sitewright.errors import SitewrightError
+from sitewright.orchestrator import steps
+from sitewright.orchestrator.apply import Applier, Tools
+from sitewright.orchestrator.desired import DesiredStore
+from sitewright.orchestrator.logs import Source
+from sitewright.orchestrator.memory import ChannelMemory
+from sitewright.orchestrator.model import Actual, Serving
+from sitewright.orchestrator.observe import actual_of, index_of, presume
+from sitewright.orchestrator.plan import plan
+from sitewright.orchestrator.specs import tree_of
+from sitewright.orchestrator.watch import ExitWatch
+
+log = logging.getLogger(__name__)
+
+FULL_LOOK_SECONDS = 3.0
+TROUBLE_SECONDS = 5.0
+"""When to try a channel again whose steps failed."""
+AT_ONCE = 8
+"""Channels converged side by side, so that one slow start does not hold up the rest."""
+COALESCE_SECONDS = 0.01
+LAST_LINES = 10
+
+Listener = Callable[[frozenset[str]], None]
+"""Told which channels' actual state may have changed."""
+
+
+class Orchestrator:
+    """Makes what runs on this node match what is wanted."""
+
+    def __init__(self, tools: Tools, store: DesiredStore) -> None:
+        self.tools = tools
+        self.store = store
+        self.applier = Applier(tools, self.wake, self._used_folders)
+        self.watch = ExitWatch(self.wake)
+        self.listeners: list[Listener] = []
+        self.loop_seconds = 0.0
+        self._observed: dict[str, tuple[Observed, ...]] = {}
+        self._dirty: set[str] = set()
+        self._timers: list[tuple[float, int, str]] = []
+        self._counter = itertools.count()
+        self._woken = asyncio.Event()
+        self._unwanted: dict[str, float] = {}
+        self._stray_routes: frozenset[str] = frozenset()
+        self._full_at = 0.0
+
+    # --- from outside ---
+    def wake(self, channel_id: str) -> None:
+        """Something happened to this channel."""
+        self._dirty.add(channel_id)
+        self._woken.set()
+
+    async def put(self, channel: DesiredChannel) -> None:
+        """Keep what is wanted, on disk, and act on it."""
+        if await asyncio.to_thread(self.store.put, channel):
+            self.wake(channel.channel_id)
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances the engine holds, as of the last look."""
+        return sum(map(len, self._observed.values()))
+
+    def forget_removed(self, known: frozenset[str]) -> None:
+        """Drop the last trace of removed channels that the manager no longer knows; until then it guards against a late message."""
+        for channel_id, desired in list(self.store.all().items()):
+            if desired.removed and channel_id not in known and self.tools.memories.of(channel_id).deleted:
+                self.store.forget(channel_id)
+                self.tools.memories.forget(channel_id)
+
+    def observed(self, channel_id: str) -> tuple[Observed, ...]:
+        """The engine's view of one channel, as of the last look."""
+        return self._observed.get(channel_id, ())
+
+    async def actual(self, channel_id: str, *, with_stats: bool = False) -> ActualChannel:
+        """What this node does for one channel."""
+        desired = self.store.get(channel_id)
+        if desired is None:
+            return ActualChannel(channel_id, 0, 0)
+        memory = self.tools.memories.of(channel_id)
+        instances = []
+        for item in self._look_at(desired, memory).instances:
+            stats = await self.tools.engine.stats(item.id) if with_stats else Stats()
+            crash = memory.crashes.get(item.process)
+            instances.append(
+                ActualInstance(
+                    id=item.id,
+                    channel_id=channel_id,
+                    process=item.process,
+                    release_id=item.release_id,
+                    state=item.state.value,
+                    since=item.since,
+                    node=self.tools.settings.node,
+                    memory_bytes=stats.memory_bytes,
+                    cpu_seconds=stats.cpu_seconds,
+                    restarts=crash.count if crash else 0,
+                    reason=item.reason,
+                )
+            )
+        return ActualChannel(channel_id, desired.generation, memory.applied, memory.problem, tuple(instances))
+
+    # --- life ---
+    async def open(self) -> None:
+        """Look at what runs already and give the router everything it should serve, before anything else is done."""
+        self.store.load()
+        await self._observe()
+        now = self.tools.clock.now()
+        for channel_id, desired in list(self.store.all().items()):
+            memory = self.tools.memories.of(channel_id)
+            presume(memory, self.observed(channel_id), now)
+            with contextlib.suppress(Exception):
+                outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
+                for step in outcome.steps:
+                    if isinstance(step, steps.SetRoute):
+                        await self.applier.do(desired, step)
+            await asyncio.sleep(0)
+        self._dirty.update(self.store.all())
+        log.info("orchestrator.adopted", extra={"channels": len(self.store.all()), "instances": sum(map(len, self._observed.values()))})
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except Exception:
+                log.exception("orchestrator.turn_failed")
+                await asyncio.sleep(1.0)
+            self._woken.clear()
+            if self._dirty:
+                await asyncio.sleep(COALESCE_SECONDS)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._idle_seconds())
+            await asyncio.sleep(COALESCE_SECONDS)
+
+    def _idle_seconds(self) -> float:
+        now = self.tools.clock.now()
+        due = self._full_at + FULL_LOOK_SECONDS
+        if self._timers:
+            due = min(due, self._timers[0][0])
+        return min(max(due - now, 0.005), FULL_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """Let go of everything without ending it."""
+        self.watch.close()
+        await self.applier.close()
+
+    # --- one turn ---
+    async def turn(self) -> None:
+        """One observe → plan → apply for every channel that is due."""
+        began = self.tools.clock.steady()
+        await self._observe()
+        now = self.tools.clock.now()
+        if not 0 <= now - self._full_at < FULL_LOOK_SECONDS:
+            self._full_at = now
+            self._full_look(now)
+        while self._timers and self._timers[0][0] <= now:
+            self._dirty.add(heapq.heappop(self._timers)[2])
+        due, self._dirty = self._dirty, set()
+        wanted = [desired for channel_id in sorted(due) if (desired := self.store.get(channel_id)) is not None]
+        for start in range(0, len(wanted), AT_ONCE):
+            await asyncio.gather(*(self._converge(desired) for desired in wanted[start : start + AT_ONCE]))
+        self.tools.logs.flush()
+        if due:
+            for listener in self.listeners:
+                listener(frozenset(due))
+        self.loop_seconds = self.tools.clock.steady() - began
+
+    async def _observe(self) -> None:
+        found: dict[str, list[Observed]] = defaultdict(list)
+        everything = await self.tools.engine.observe()
+        for item in everything:
+            found[item.spec.channel_id].append(item)
+            if not self.tools.logs.knows(item.spec.id):
+                self._adopt_logs(item)
+        fresh = {channel_id: tuple(items) for channel_id, items in found.items()}
+        for channel_id in fresh.keys() | self._observed.keys():
+            if fresh.get(channel_id) != self._observed.get(channel_id):
+                self._dirty.add(channel_id)
+        self._observed = fresh
+        self.watch.update(everything)
+
+    def _adopt_logs(self, item: Observed) -> None:
+        desired = self.store.get(item.spec.channel_id)
+        if desired is not None:
+            folder = self.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
+            self.tools.logs.register(item.spec.id, Source(folder, f"{item.spec.process}.{index_of(item)}"))
+
+    def _tree_of(self, desired: DesiredChannel) -> Callable[[Serving], Path]:
+        return lambda serving: tree_of(self.tools.settings.paths, desired, serving)
+
+    def _look_at(self, desired: DesiredChannel, memory: ChannelMemory) -> Actual:
+        tree = self._tree_of(desired)(Serving(desired.release, desired.mode)) if desired.release else None
+        return actual_of(desired, memory, self.observed(desired.channel_id), tree)
+
+    async def _converge(self, desired: DesiredChannel) -> None:
+        channel_id = desired.channel_id
+        memory = self.tools.memories.of(channel_id)
+        now = self.tools.clock.now()
+        try:
+            outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
+            for step in outcome.steps:
+                await self.applier.do(desired, step)
+            self._say(desired, memory, outcome.problem)
+            self._schedule(memory, channel_id, outcome.next_at)
+        except (SitewrightError, OSError) as error:
+            log.warning("channel.trouble", extra={"channel": channel_id, "reason": str(error)})
+            self._in_trouble(desired, memory, f"The node could not do what is needed: {error}")
+        except Exception:
+            log.exception("channel.trouble", extra={"channel": channel_id})
+            self._in_trouble(desired, memory, "The node had an unexpected error with this site; its log has the details.")
+        with contextlib.suppress(OSError):
+            self.tools.memories.save(channel_id)
+
+    def _in_trouble(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
+        memory.problem = memory.said = problem
+        self._schedule(memory, desired.channel_id, self.tools.clock.now() + TROUBLE_SECONDS)
+
+    def _schedule(self, memory: ChannelMemory, channel_id: str, at: float | None) -> None:
+        """Keep one timer a channel, the earliest that is asked for."""
+        now = self.tools.clock.now()
+        pending = memory.next_at if memory.next_at is not None and memory.next_at > now else None
+        if at is not None and (pending is None or at < pending):
+            heapq.heappush(self._timers, (at, next(self._counter), channel_id))
+            memory.next_at = at
+
+    def _say(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
+        """Keep the planner's words with the last lines of output beside them; tell the timeline once."""
+        if problem == memory.said:
+            return
+        memory.said = problem
+        memory.problem = problem
+        if not problem:
+            return
+        folder = self.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
+        lines = self.tools.logs.tail(folder, "", LAST_LINES)
+        if lines:
+            memory.problem = "\n".join([problem, "Last lines of its output:", *(line.text[:400] for line in lines)])
+        if memory.applied < desired.generation and desired.release is not None:
+            kept = memory.serving.release.number if memory.serving else 0
+            stays = f" Release {kept} stays." if kept and kept != desired.release.number else ""
+            text = f"Release {desired.release.number} is not live: {problem}{stays}"
+            self.tools.events.emit(EventKind.DEPLOY_FAILED, desired.site_id, desired.channel_id, text)
+
+    # --- the full look ---
+    def _full_look(self, now: float) -> None:
+        """Whatever no message told: instances and routes that nobody wants. Only what is seen twice, a whole look apart, goes."""
+        self._stop_orphans(now)
+        stray = self.tools.routes.channels() - self.store.all().keys() - self.store.damaged
+        for channel_id in stray & self._stray_routes:
+            self.tools.routes.remove(channel_id)
+        self._stray_routes = frozenset(stray - self._stray_routes)
+
+    def _stop_orphans(self, now: float) -> None:
+        seen: dict[str, float] = {}
+        for channel_id, items in self._observed.items():
+            if self.store.get(channel_id) is not None or channel_id in self.store.damaged:
+                continue
+            for item in items:
+                first = self._unwanted.get(item.spec.id, now)
+                seen[item.spec.id] = first
+                if now - first >= FULL_LOOK_SECONDS:
+                    self.applier.end_orphan(item)
+                    seen[item.spec.id] = now
+        self._unwanted = seen
+
+    def _used_folders(self) -> frozenset[Path]:
+        """Folders that must not be deleted: mounted by an instance, wanted, or served."""
+        used = {mount.source for items in self._observed.values() for item in items for mount in item.spec.box.mounts}
+        for channel_id, desired in self.store.all().items():
+            if desired.release is not None:
+                used.add(self._tree_of(desired)(Serving(desired.release, desired.mode)))
+            serving = self.tools.memories.of(channel_id).serving
+            if serving is not None:
+                used.add(self._tree_of(desired)(serving))
+        return frozenset(used)

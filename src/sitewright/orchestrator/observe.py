@@ -1,0 +1,121 @@
+"""What is there: the engine's view and the orchestrator's memory, put together as the planner's values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.processes import HealthCheck, Listen
+from sitewright.domain.states import InstanceState
+from sitewright.engines.base import SOCKET_PATH, EngineState, Observed
+from sitewright.orchestrator.memory import ChannelMemory, InstanceMemory
+from sitewright.orchestrator.model import Actual, Instance
+from sitewright.system.sockets import unix_sockets
+
+INDEX_VARIABLE = "SITEWRIGHT_INSTANCE"
+
+
+def index_of(observed: Observed) -> int:
+    """The copy's number within its process type, which travels in its environment."""
+    value = next((v for k, v in observed.spec.box.env if k == INDEX_VARIABLE), "1")
+    return int(value) if value.isdigit() else 1
+
+
+def presume(memory: ChannelMemory, observed: Iterable[Observed], now: float) -> None:
+    """After a restart without memory: who has run for a while is taken for ready, so that its route stays while nobody has looked."""
+    if memory.known:
+        return
+    for item in observed:
+        if item.state is not EngineState.EXITED and now - item.started_at > 5.0:
+            memory.instance(item.spec.id).ready_since = item.started_at
+    memory.known = True
+
+
+def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], tree: Path | None) -> Actual:
+    """All that is known of the channel now. *tree*: the folder that the wanted release runs from, None when there is none."""
+    instances = tuple(_instance(desired, memory, item) for item in observed)
+    if any(i.state is InstanceState.EVACUATING for i in instances):
+        instances = _with_connections(instances)
+    return Actual(
+        instances=instances,
+        crashes=tuple(memory.crashes.values()),
+        hook=memory.hook,
+        tree=replace(memory.tree, present=tree is not None and tree.is_dir()),
+        serving=memory.serving,
+        route=memory.route,
+        applied=memory.applied,
+        deleting=memory.deleting,
+        deleted=memory.deleted,
+    )
+
+
+def _health(desired: DesiredChannel, memory: ChannelMemory, process: str) -> HealthCheck:
+    for release in (desired.release, memory.serving.release if memory.serving else None):
+        spec = release.blueprint.process(process) if release else None
+        if spec is not None:
+            return spec.health
+    return HealthCheck()
+
+
+def _state(item: Observed, own: InstanceMemory) -> tuple[InstanceState, float]:
+    if item.state is EngineState.EXITED:
+        return InstanceState.CRASHED, item.started_at
+    if own.told_to_stop:
+        return InstanceState.STOPPING, item.started_at
+    if own.evacuating_since is not None:
+        return InstanceState.EVACUATING, own.evacuating_since
+    if item.state is EngineState.FROZEN:
+        return InstanceState.FROZEN, item.started_at
+    if own.ready_since is not None:
+        return InstanceState.READY, own.ready_since
+    return InstanceState.STARTING, item.started_at
+
+
+def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) -> Instance:
+    spec = item.spec
+    own = memory.instances.get(spec.id) or InstanceMemory()
+    state, since = _state(item, own)
+    return Instance(
+        id=spec.id,
+        process=spec.process,
+        index=index_of(item),
+        digest=spec.digest,
+        release_id=spec.release_id,
+        state=state,
+        since=since,
+        started_at=item.started_at,
+        listen=spec.listen,
+        socket=spec.socket,
+        health=_health(desired, memory, spec.process),
+        ready_since=own.ready_since,
+        probing=own.probing,
+        probed_at=own.probed_at,
+        failures=own.failures,
+        told_to_stop=own.told_to_stop or own.evacuating_since is not None,
+        unattended=own.told_to_stop and not own.stopping,
+        reason=item.exit.in_words(spec.box.limits) if item.exit else "",
+        out_of_memory=bool(item.exit and item.exit.out_of_memory),
+    )
+
+
+def _with_connections(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
+    """Count the open connections of those that drain.
+
+    A socket that the engine made shows its own path; one that the app made shows the path inside, which all share: nobody connected to
+    any of them means nobody connected to this one.
+    """
+    sockets = unix_sockets()
+    counted = []
+    for instance in instances:
+        connections: int | None = None
+        if instance.state is InstanceState.EVACUATING:
+            own = [s for s in sockets if s.path == os.fspath(instance.socket) or f"/{instance.id}/" in s.path]
+            if any(s.listening for s in own):
+                connections = sum(1 for s in own if s.connected)
+            if instance.listen in (Listen.SOCKET, Listen.FASTCGI) and not connections:
+                connections = None if any(s.connected for s in sockets if s.path == SOCKET_PATH) else 0
+        counted.append(replace(instance, connections=connections))
+    return tuple(counted)

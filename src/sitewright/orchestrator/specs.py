@@ -1,0 +1,72 @@
+"""From what is wanted to what an engine runs: folders, environment and limits of one instance or release command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sitewright.config.paths import Paths
+from sitewright.config.settings import Settings
+from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.processes import Listen
+from sitewright.domain.release import Release
+from sitewright.domain.states import Mode
+from sitewright.engines.base import APP_DIRECTORY, DATA_DIRECTORY, SOCKET_PATH, InstanceSpec, JobSpec, Mount, Sandboxed
+from sitewright.orchestrator.model import Serving, Wanted, environment
+from sitewright.orchestrator.observe import INDEX_VARIABLE
+from sitewright.system.accounts import tenant_uid
+
+PORT = 8000
+RELEASE_COMMAND_SECONDS = 600.0
+
+
+def tree_of(paths: Paths, desired: DesiredChannel, serving: Serving) -> Path:
+    """The folder on the host that a release runs from."""
+    if serving.mode is Mode.LIVE:
+        return paths.live_folder(desired.site_id, desired.channel)
+    return paths.release(desired.site_id, desired.channel, serving.release.number)
+
+
+def _box(settings: Settings, desired: DesiredChannel, release: Release, wanted: Wanted, extra: dict[str, str]) -> Sandboxed:
+    paths = settings.paths
+    url = settings.url(desired.hosts[0]) if desired.hosts else ""
+    live = desired.mode is Mode.LIVE
+    return Sandboxed(
+        uid=tenant_uid(settings.uid_base, desired.number),
+        command=wanted.spec.command,
+        env=tuple(sorted({**environment(desired, release, url), **extra}.items())),
+        mounts=(
+            Mount(tree_of(paths, desired, Serving(release, desired.mode)), APP_DIRECTORY, writable=live),
+            Mount(paths.data(desired.site_id, desired.channel), DATA_DIRECTORY, writable=True),
+        ),
+        limits=wanted.scale.limits,
+        stack=release.blueprint.stack or "host",
+    )
+
+
+def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, instance_id: str, index: int) -> InstanceSpec:
+    """One copy of one process type of the wanted release."""
+    release = desired.release
+    assert release is not None, "only a channel with a release starts instances"
+    extra = {INDEX_VARIABLE: str(index)}
+    if wanted.spec.listen is not Listen.NONE:
+        extra |= {"PORT": str(PORT), "SOCKET": SOCKET_PATH}
+    return InstanceSpec(
+        id=instance_id,
+        channel_id=desired.channel_id,
+        site_id=desired.site_id,
+        process=wanted.spec.type,
+        digest=wanted.digest,
+        release_id=release.id,
+        box=_box(settings, desired, release, wanted, extra),
+        listen=wanted.spec.listen,
+        socket=settings.paths.instance_socket(instance_id),
+        port=PORT,
+        stop_grace_seconds=wanted.scale.stop_grace_seconds,
+    )
+
+
+def hook_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, job_id: str) -> JobSpec:
+    """The release command of the wanted release."""
+    release = desired.release
+    assert release is not None, "only a channel with a release has a release command"
+    return JobSpec(job_id, _box(settings, desired, release, wanted, {}), RELEASE_COMMAND_SECONDS)

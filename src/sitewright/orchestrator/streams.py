@@ -1,0 +1,159 @@
+"""Commands beside a running instance, with input and output over the bus: terminals and `sitewright exec`.
+
+Neither side can leave the other's half behind: each sends a ping every 10 s, and without one for 30 s the session ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import logging
+from dataclasses import dataclass, field
+
+from sitewright.bus.base import Bus
+from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
+from sitewright.bus.subjects import stream_in, stream_out
+from sitewright.domain.events import EventKind
+from sitewright.domain.identity import is_id
+from sitewright.engines.base import EngineState, ExecSession, Observed, TerminalSize
+from sitewright.errors import ConflictError, InvalidValueError, QuotaError, SitewrightError, UnavailableError
+from sitewright.orchestrator.daemon import Orchestrator
+from sitewright.system.clock import Clock
+
+log = logging.getLogger(__name__)
+
+PING_SECONDS = 10.0
+SILENCE_SECONDS = 30.0
+MOST_SESSIONS = 8
+"""At a time for one channel."""
+MOST_ARGUMENTS = 256
+LONGEST_ARGUMENT = 64 * 1024
+
+
+@dataclass(slots=True)
+class _Session:
+    id: str
+    channel_id: str
+    process: ExecSession
+    heard_at: float
+    sequence: int = 0
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class ExecSessions:
+    """The open sessions of this node."""
+
+    def __init__(self, bus: Bus, orchestrator: Orchestrator) -> None:
+        self._bus = bus
+        self._orchestrator = orchestrator
+        self._node = orchestrator.tools.settings.node
+        self._clock: Clock = orchestrator.tools.clock
+        self._sessions: dict[str, _Session] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def open(self, request: ExecOpen) -> Ack:
+        """Start the command. Raises ConflictError when nothing runs, QuotaError for too many at a time."""
+        self._check(request)
+        target = self._target(request)
+        terminal = TerminalSize(request.rows, request.columns) if request.terminal else None
+        process = await self._orchestrator.tools.engine.exec(target.spec.id, request.argv, terminal)
+        session = _Session(request.session, request.channel_id, process, self._clock.steady())
+        self._sessions[session.id] = session
+        task = asyncio.create_task(self._serve(session))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        self._tell(EventKind.EXEC_OPENED, target, f"A command was run beside {target.spec.process}: {request.argv[0][:80]}.")
+        return Ack()
+
+    def _check(self, request: ExecOpen) -> None:
+        if not is_id(request.session) or request.session in self._sessions:
+            raise InvalidValueError("This is not a new session's id.")
+        if not request.argv or len(request.argv) > MOST_ARGUMENTS or any(len(a) > LONGEST_ARGUMENT or "\0" in a for a in request.argv):
+            raise InvalidValueError("A command is needed.", resolution="Give at least a program's name, and not more than 256 arguments.")
+        if sum(1 for s in self._sessions.values() if s.channel_id == request.channel_id) >= MOST_SESSIONS:
+            raise QuotaError(f"This site has {MOST_SESSIONS} terminals open already.", resolution="Close one of them first.")
+
+    def _target(self, request: ExecOpen) -> Observed:
+        running = [
+            item
+            for item in self._orchestrator.observed(request.channel_id)
+            if item.spec.process == request.process and item.state is EngineState.RUNNING
+        ]
+        if not running:
+            raise ConflictError(
+                f"No “{request.process}” process of this site is running.",
+                resolution="Start the site first; a static site has no processes.",
+            )
+        return max(running, key=lambda item: item.started_at)
+
+    def _tell(self, kind: EventKind, target: Observed, text: str) -> None:
+        self._orchestrator.tools.events.emit(kind, target.spec.site_id, target.spec.channel_id, text)
+
+    async def _serve(self, session: _Session) -> None:
+        code = -1
+        subscription = await self._bus.subscribe(
+            stream_in(self._node, session.id), StreamChunk, lambda _, chunk: self._hear(session, chunk)
+        )
+        watchdog = asyncio.create_task(self._watch(session))
+        try:
+            while data := await session.process.read():
+                await self._send(session, StreamChunk(kind="data", data=base64.b64encode(data).decode()))
+            code = (await session.process.wait()).code
+        except UnavailableError:
+            log.info("exec.bus_lost", extra={"session": session.id})
+        except SitewrightError as error:
+            log.warning("exec.failed", extra={"session": session.id, "reason": str(error)})
+        finally:
+            watchdog.cancel()
+            await session.process.kill()
+            with contextlib.suppress(SitewrightError):
+                await self._send(session, StreamChunk(kind="exit", code=code))
+            await subscription.close()
+            self._sessions.pop(session.id, None)
+
+    async def _send(self, session: _Session, chunk: StreamChunk) -> None:
+        session.sequence += 1
+        await self._bus.publish(stream_out(self._node, session.id), chunk.model_copy(update={"sequence": session.sequence}))
+
+    async def _hear(self, session: _Session, chunk: StreamChunk) -> None:
+        session.heard_at = self._clock.steady()
+        try:
+            match chunk.kind:
+                case "data":
+                    data = base64.b64decode(chunk.data, validate=True)
+                    if data:
+                        await session.process.write(data)
+                case "eof":
+                    await session.process.write(b"")
+                case "resize":
+                    await session.process.resize(TerminalSize(chunk.rows, chunk.columns))
+                case "kill" | "exit":
+                    await session.process.kill()
+                case "ping":
+                    pass
+        except (binascii.Error, OSError, SitewrightError) as error:
+            log.debug("exec.input_lost", extra={"session": session.id, "reason": str(error)})
+
+    async def _watch(self, session: _Session) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            if self._clock.steady() - session.heard_at > SILENCE_SECONDS:
+                log.info("exec.silent", extra={"session": session.id})
+                await session.process.kill()
+                return
+            with contextlib.suppress(SitewrightError):
+                await self._send(session, StreamChunk(kind="ping"))
+
+    async def close(self) -> None:
+        """End all of them."""
+        for session in list(self._sessions.values()):
+            with contextlib.suppress(SitewrightError):
+                await session.process.kill()
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
