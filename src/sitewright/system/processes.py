@@ -95,3 +95,13 @@ def run_blocking(argv: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, s
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CommandFailedError(f"The program “{argv[0]}” could not be run.", details=str(error)) from error
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def check_blocking(argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60.0) -> bytes:
+    """``check`` for code without an event loop. Raises CommandFailedError with the last error lines."""
+    done = run_blocking(argv, env=env, timeout=timeout)
+    if not done.ok:
+        raise CommandFailedError(
+            f"The program “{argv[0]}” ended with {done.code}.", details=done.errors.decode(errors="replace")[-2000:].strip()
+        )
+    return done.output

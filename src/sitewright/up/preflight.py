@@ -81,7 +81,7 @@ def _tools(facts: Facts) -> list[Finding]:
         found.append(
             _stop(
                 "python",
-                f"The Python of .venv is behind {facts.python_unreachable}, which other users cannot enter, and the manager runs as another user.",
+                f"The Python of .venv is behind {facts.python_unreachable}, which other users, such as the manager's, cannot enter.",
                 "Remove .venv and start again with a system Python, such as SITEWRIGHT_PYTHON=/usr/bin/python3.",
             )
         )
@@ -98,8 +98,8 @@ def _tools(facts: Facts) -> list[Finding]:
             _stop(
                 "namespaces",
                 f"The kernel refuses to make a sandbox: {facts.namespaces_problem}.",
-                "Run as root, or allow user namespaces: `sudo sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0`;"
-                " inside a container, start it with --privileged.",
+                "Run as root, or allow user namespaces (`sudo sysctl kernel.unprivileged_userns_clone=1`, and on Ubuntu"
+                " `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`); inside a container, start it with --privileged.",
             )
         )
     return found
@@ -113,7 +113,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             Finding(
                 "user",
                 Weight.WEAKER,
-                "Not root: all sites run as your own user in user namespaces; they share one network exit and have no hard memory and CPU limits.",
+                "Not root: all sites run as your own user, without hard limits of memory and CPU and without the internet.",
                 "For people you do not trust, run `sudo ./sitewright up`.",
             )
         )

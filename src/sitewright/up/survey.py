@@ -101,7 +101,7 @@ def port_owner(port: int) -> str:
             continue
         try:
             for descriptor in (process / "fd").iterdir():
-                if os.readlink(descriptor) == f"socket:[{inode}]":
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
                     return f"{(process / 'comm').read_text().strip()} (process {process.name})"
         except OSError:
             continue

@@ -1,0 +1,45 @@
+"""`python -m sitewright.up up|down|doctor`: what the command line hands over to."""
+
+from __future__ import annotations
+
+import sys
+
+from sitewright.config.settings import load_settings
+from sitewright.errors import InvalidValueError, SitewrightError
+from sitewright.up.screen import say_error
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the first word says; the exit code. Raises SitewrightError."""
+    verb, *options = arguments or [""]
+    settings = load_settings()
+    if verb == "up":
+        from sitewright.up.start import Options, up  # noqa: PLC0415 - each verb imports what it needs
+
+        up(settings, Options(sample="--no-sample" not in options))
+        return 0
+    if verb == "down":
+        from sitewright.up.down import down  # noqa: PLC0415
+
+        return down(settings)
+    if verb == "doctor":
+        from sitewright.up.doctor import doctor  # noqa: PLC0415
+
+        return doctor(settings, as_json="--json" in options)
+    raise InvalidValueError(f"“{verb}” is none of up, down, doctor.")
+
+
+def main() -> None:
+    """Run and end with the exit code; errors as sentences."""
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except SitewrightError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("sitewright: stopped before it was started; nothing runs.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
