@@ -10,7 +10,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sitewright.domain.limits import MIB, Limits
+from sitewright.domain.limits import Limits
 
 PLATFORM_LABEL = "sitewright.platform"
 INSTANCE_LABEL = "sitewright.instance"
@@ -20,7 +20,6 @@ SPEC_LABEL = "sitewright.spec"
 
 LOG_FILE_MIB = 1
 """The daemon keeps at most two files of this size a container: what was said while the node process was away."""
-SHARED_MEMORY_BYTES = 16 * MIB
 OUT_OF_MEMORY_SCORE = 500
 """When the whole machine runs out of memory, tenants go before the router, the bus and the databases."""
 
@@ -97,7 +96,7 @@ def _confinement(scratch_bytes: int) -> dict[str, Any]:
         "PidMode": "",
         "Init": True,
         "Tmpfs": {"/tmp": f"rw,nosuid,nodev,exec,mode=1777,size={scratch_bytes}"},  # noqa: S108 - a private one, inside
-        "ShmSize": SHARED_MEMORY_BYTES,
+        "ShmSize": scratch_bytes,
         "OomScoreAdj": OUT_OF_MEMORY_SCORE,
     }
 

@@ -150,7 +150,10 @@ import os, socket
 os.umask(0o077)
 s = socket.socket(socket.AF_UNIX); s.bind(os.environ["SOCKET"]); s.listen()
 while True:
-    c, _ = s.accept(); c.recv(4096); c.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nmy own socket"); c.close()
+    c, _ = s.accept()
+    if c.recv(4096):
+        c.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nmy own socket")
+    c.close()
 """
     spec = platform.spec("python3 own.py", Listen.SOCKET)
     platform.app(own_py=app)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sitewright.commands.docker_config import Bind, Container
 from sitewright.domain.processes import Listen
+from sitewright.engines import environment
 from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, InstanceSpec, JobSpec, Sandboxed
 from sitewright.engines.docker.image import HOST_STACK, LAUNCHER, PYTHON
 from sitewright.engines.docker.labels import instance_labels, job_labels
@@ -16,7 +17,6 @@ HANDED_OVER = {Listen.FD: "fd", Listen.PORT: "port"}
 """Listen modes in which the engine makes the socket, and what the launcher calls them."""
 MADE_BY_APP = frozenset({Listen.SOCKET, Listen.FASTCGI})
 SOCKET_FOLDER = str(Path(SOCKET_PATH).parent)
-DEFAULT_ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"))  # noqa: S108 - a private one, inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Base:
     image: str
     binds: tuple[Bind, ...]
     accounts: Path
+    extra_authorities: bool = False
 
     def image_for(self, stack: str) -> str:
         """The image of *stack*. Raises EngineError for one that this engine does not have."""
@@ -37,17 +38,26 @@ class Base:
 
 def account_files(uid: int) -> dict[str, str]:
     """/etc/passwd and /etc/group inside: programs that ask who they are get an answer."""
-    nobody = "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n"
-    return {
-        "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nsite:x:{uid}:{uid}:site:/tmp:/bin/sh\n{nobody}",
-        "group": f"root:x:0:\nsite:x:{uid}:\nnogroup:x:65534:\n",
-    }
+    user = environment.USER
+    accounts = ("root:x:0:0:root:/root:/usr/sbin/nologin", "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin")
+    site = f"{user}:x:{uid}:{uid}:{user}:{DATA_DIRECTORY}:/bin/sh"
+    return {"passwd": "\n".join((*accounts, site, "")), "group": f"root:x:0:\nnogroup:x:65534:\n{user}:x:{uid}:\n"}
 
 
-def environment(box: Sandboxed, *extra: tuple[str, str]) -> tuple[str, ...]:
-    """NAME=value lines: defaults, then the tenant's own, then what the engine alone decides."""
-    names = dict(DEFAULT_ENV) | dict(box.env) | dict(extra)
+def _environment(base: Base, box: Sandboxed, own: tuple[tuple[str, str], ...] = ()) -> tuple[str, ...]:
+    names = dict(environment.defaults(box, extra_authorities=base.extra_authorities)) | dict(box.env) | dict(own)
     return tuple(f"{name}={value}" for name, value in names.items())
+
+
+def check_mounts(box: Sandboxed) -> None:
+    """Raise EngineError that names the folder when a mount's source is not there."""
+    for mount in box.mounts:
+        if not mount.source.exists():
+            raise EngineError(
+                f"The folder for {mount.target} is missing.",
+                details=str(mount.source),
+                resolution="Deploy the site again; if it stays, run `sitewright doctor` on the machine.",
+            )
 
 
 def _binds(base: Base, box: Sandboxed, *extra: Bind) -> tuple[Bind, ...]:
@@ -66,13 +76,12 @@ def instance_argv(spec: InstanceSpec) -> tuple[str, ...]:
 
 def instance_container(base: Base, spec: InstanceSpec, network: str) -> Container:
     """The container of an instance. Raises EngineError for an unknown stack."""
-    extra = [("PORT", str(spec.port)), ("SOCKET", SOCKET_PATH), ("SITEWRIGHT_DATA", DATA_DIRECTORY)]
     sockets = () if spec.listen is Listen.NONE else (Bind(str(spec.socket.parent / "in"), SOCKET_FOLDER, spec.listen in MADE_BY_APP),)
     return Container(
         image=base.image_for(spec.box.stack),
         argv=instance_argv(spec),
         uid=spec.box.uid,
-        env=environment(spec.box, *extra),
+        env=_environment(base, spec.box, environment.of_instance(spec)),
         binds=_binds(base, spec.box, *sockets),
         limits=spec.box.limits,
         network=network,
@@ -87,7 +96,7 @@ def job_container(base: Base, job: JobSpec, network: str) -> Container:
         image=base.image_for(job.box.stack),
         argv=("/bin/sh", "-c", job.box.command),
         uid=job.box.uid,
-        env=environment(job.box),
+        env=_environment(base, job.box),
         binds=_binds(base, job.box),
         limits=job.box.limits,
         network=network,

@@ -37,7 +37,7 @@ from sitewright.engines.base import (
     TerminalSize,
 )
 from sitewright.engines.docker import sockets
-from sitewright.engines.docker.boxes import MADE_BY_APP, Base, account_files, instance_container, job_container
+from sitewright.engines.docker.boxes import MADE_BY_APP, Base, account_files, check_mounts, instance_container, job_container
 from sitewright.engines.docker.capabilities import capabilities
 from sitewright.engines.docker.daemon import CONFLICT, Daemon, DaemonError
 from sitewright.engines.docker.execs import DockerExec, start_exec
@@ -46,6 +46,7 @@ from sitewright.engines.docker.jobs import run_container
 from sitewright.engines.docker.logs import Follower
 from sitewright.engines.docker.networks import NO_NETWORK, Networks, close_private_ranges, label_filter
 from sitewright.engines.docker.views import observed_from, stats_from
+from sitewright.engines.environment import has_extra_authorities
 from sitewright.errors import EngineError
 from sitewright.system.accounts import is_root
 from sitewright.system.clock import Clock
@@ -93,7 +94,7 @@ class DockerEngine:
         accounts = self._paths.run / "docker"
         accounts.mkdir(parents=True, exist_ok=True)
         self._paths.instances.mkdir(parents=True, exist_ok=True)
-        self._base = Base(self._tag, await ensure_image(self._daemon, self._tag), host_binds(), accounts)
+        self._base = Base(self._tag, await ensure_image(self._daemon, self._tag), host_binds(), accounts, has_extra_authorities())
         await self._remove_leftovers()
         for seen in await self.observe():
             self._follow(seen.spec)
@@ -135,6 +136,7 @@ class DockerEngine:
         async with self._locks[spec.id]:
             if await self._inspect(spec.id) is not None:
                 return
+            check_mounts(spec.box)
             sockets.prepare(spec)
             try:
                 await self._launch(spec)
@@ -310,6 +312,7 @@ class DockerEngine:
 
     async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:
         """Run a job in a container of its own. Raises EngineError."""
+        check_mounts(job.box)
         self._write_accounts(job.box.uid)
         try:
             async with self._network(job.box.uid, wanted=job.box.network) as network:

@@ -37,7 +37,6 @@ FOLDERS = (
     "tmp",
     "usr",
     "var",
-    "var/tmp",
 )
 LINKS = (
     ("bin", "usr/bin"),
@@ -46,6 +45,7 @@ LINKS = (
     ("lib32", "usr/lib32"),
     ("lib64", "usr/lib64"),
     ("var/run", "/run"),
+    ("var/tmp", "/tmp"),  # noqa: S108 - the private one, inside
 )
 FILES = (("etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n"), ("etc/shells", b"/bin/sh\n/bin/bash\n"))
 
@@ -53,7 +53,11 @@ HOST_PATHS = (
     "/usr",
     "/etc/alternatives",
     "/etc/ca-certificates",
+    "/etc/debian_version",
     "/etc/fonts",
+    "/etc/gai.conf",
+    "/etc/ImageMagick-6",
+    "/etc/inputrc",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
@@ -63,9 +67,12 @@ HOST_PATHS = (
     "/etc/os-release",
     "/etc/php",
     "/etc/protocols",
+    "/etc/python3",
+    "/etc/python3.11",
     "/etc/services",
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
+    "/etc/terminfo",
     "/etc/timezone",
 )
 """What of the machine a site may read: programs and public facts, never accounts, keys or settings of services."""

@@ -25,6 +25,9 @@ BACKLOG = 1024
 HANDOVER_SECONDS = 20.0
 APP_SOCKET = Path(SOCKET_PATH).name
 MAX_PATH = 107
+LISTENING = "0A"
+REACHABLE = frozenset({"00000000", "0100007F", "0" * 32, "0000000000000000FFFF00000100007F"})
+"""0.0.0.0, 127.0.0.1, :: and ::ffff:127.0.0.1 as little-endian kernels print them."""
 
 
 def inner_folder(spec: InstanceSpec) -> Path:
@@ -147,13 +150,13 @@ async def connects(path: Path) -> bool:
 
 
 def port_is_open(pid: int, port: int) -> bool:
-    """Whether something listens on TCP *port* in the network of process *pid*."""
-    wanted = f":{port:04X}"
+    """Whether something listens on TCP *port*, where the relay reaches it, in the network of process *pid*."""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == "0A" and fields[1].endswith(wanted):
+                address, _, number = fields[1].partition(":")
+                if fields[3] == LISTENING and int(number, 16) == port and address in REACHABLE:
                     return True
     return False
 

@@ -1,0 +1,50 @@
+"""The environment that every engine gives, so that an app behaves alike on each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sitewright.engines.base import APP_DIRECTORY, DATA_DIRECTORY, SOCKET_PATH, InstanceSpec, Sandboxed
+
+USER = "site"
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+CA_VARIABLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
+    "GIT_SSL_CAINFO",
+    "CURL_CA_BUNDLE",
+)
+"""How the programs of a site and of a build are told of authorities that the operator has added to the machine."""
+PATH = f"{APP_DIRECTORY}/.venv/bin:{APP_DIRECTORY}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin"
+TEMPORARY = "/tmp"  # noqa: S108 - a private one, inside
+
+
+def has_extra_authorities(
+    added: Path = Path("/usr/local/share/ca-certificates"),
+    bundle: Path = Path(CA_BUNDLE),
+) -> bool:
+    """Whether the operator has added certificate authorities to this machine."""
+    return any(added.glob("*.crt")) and bundle.exists()
+
+
+def defaults(box: Sandboxed, *, extra_authorities: bool) -> tuple[tuple[str, str], ...]:
+    """What *box* may override. The home folder is the one that outlives releases, where there is one."""
+    home = DATA_DIRECTORY if any(mount.target == DATA_DIRECTORY for mount in box.mounts) else TEMPORARY
+    names = (
+        ("PATH", PATH),
+        ("HOME", home),
+        ("USER", USER),
+        ("LOGNAME", USER),
+        ("LANG", "C.UTF-8"),
+        ("TMPDIR", TEMPORARY),
+        ("PYTHONUNBUFFERED", "1"),
+    )
+    return (*names, *((name, CA_BUNDLE) for name in CA_VARIABLES)) if extra_authorities else names
+
+
+def of_instance(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
+    """What the engine alone decides about an instance's environment."""
+    return (("PORT", str(spec.port)), ("SOCKET", SOCKET_PATH), ("SITEWRIGHT_DATA", DATA_DIRECTORY))
