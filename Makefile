@@ -1,6 +1,7 @@
 # For contributors. `make test` installs what the tests need and runs them all.
 .PHONY: test check bench assets lock unit docs venv
 PY := .venv/bin/python
+COMPILE := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
 venv:
 	./sitewright --bootstrap-only --dev
@@ -11,15 +12,18 @@ check: venv
 unit: venv
 	$(PY) -m pytest tests/unit tests/contract tests/simulation -n 2 -q
 
-test: venv
+test:
 	.ci/test
 
 bench: venv
 	$(PY) -m benchmarks
 
 docs: venv
-	$(PY) -m sitewright.cli.reference docs/reference
+	$(PY) -P -m sitewright.cli.reference docs/reference
 
+# uv and setuptools are locked on their own: the first installs everything else, the second builds this project.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml -o requirements/run.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --extra dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) pyproject.toml -o requirements/run.lock
+	$(COMPILE) --extra dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	echo uv | $(COMPILE) -c requirements/run.lock - -o requirements/bootstrap.lock
+	echo 'setuptools>=77,<81' | $(COMPILE) - -o requirements/build.lock
