@@ -37,24 +37,23 @@ def version_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+_WORDS: dict[int, tuple[type[SitewrightError], str, str]] = {
+    errno.ENOENT: (NotFoundError, "There is no “{}”.", ""),
+    errno.EISDIR: (InvalidValueError, "“{}” is a folder.", ""),
+    errno.ENOTDIR: (InvalidValueError, "A part of “{}” is not a folder.", ""),
+    errno.EEXIST: (ConflictError, "“{}” is there already.", ""),
+    errno.ENOSPC: (QuotaError, "There is no space left for “{}”.", "Delete something first; nothing was changed."),
+    errno.EDQUOT: (QuotaError, "There is no space left for “{}”.", "Delete something first; nothing was changed."),
+}
+
+
 def _said(error: OSError, path: str) -> SitewrightError:
     """An error of the file system in words for the owner."""
     shown = path or "the folder"
-    match error.errno:
-        case errno.ENOENT:
-            return NotFoundError(f"There is no “{shown}”.")
-        case errno.EXDEV | errno.ELOOP | errno.EPERM | errno.EACCES:
-            return InvalidValueError(f"“{shown}” cannot be opened.", details="It leads out of the site's folder, or its modes forbid it.")
-        case errno.EISDIR:
-            return InvalidValueError(f"“{shown}” is a folder.")
-        case errno.ENOTDIR:
-            return InvalidValueError(f"A part of “{shown}” is not a folder.")
-        case errno.EEXIST:
-            return ConflictError(f"“{shown}” is there already.")
-        case errno.ENOSPC | errno.EDQUOT:
-            return QuotaError("There is no space left.", details="Nothing was changed.", resolution="Delete something first.")
-        case _:
-            return InvalidValueError(f"“{shown}” cannot be used.", details=error.strerror or "")
+    if error.errno in (errno.EXDEV, errno.ELOOP, errno.EPERM, errno.EACCES):
+        return InvalidValueError(f"“{shown}” cannot be opened.", details="It leads out of the site's folder, or its modes forbid it.")
+    kind, message, resolution = _WORDS.get(error.errno or 0, (InvalidValueError, "“{}” cannot be used.", ""))
+    return kind(message.format(shown), details="" if resolution else error.strerror or "", resolution=resolution)
 
 
 def clean_path(path: str) -> str:

@@ -10,11 +10,11 @@ from sitewright.domain.route import ChannelRoute
 class Routes(Protocol):
     """The routing table. Calls are quick and safe to repeat; what was set stays when this process dies."""
 
-    def set(self, route: ChannelRoute) -> None:
+    def set(self, route: ChannelRoute) -> object:
         """Serve this from now on, in place of what the channel had."""
         ...
 
-    def remove(self, channel_id: str) -> None:
+    def remove(self, channel_id: str) -> object:
         """Serve that channel no more."""
         ...
 

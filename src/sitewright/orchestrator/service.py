@@ -22,6 +22,7 @@ from sitewright.bus.messages import (
 )
 from sitewright.bus.subjects import rpc
 from sitewright.errors import NotFoundError
+from sitewright.orchestrator.buildlog import Builds, read_build_log
 from sitewright.orchestrator.daemon import Orchestrator
 from sitewright.orchestrator.files import LiveFiles
 from sitewright.orchestrator.heartbeat import Reporter
@@ -34,10 +35,11 @@ Handlers = dict[str, Callable[[Any], Awaitable[Message]]]
 
 
 class NodeService:
-    """The orchestrator's methods. ``started`` is steady time in seconds."""
+    """The orchestrator's methods; reading logs of builds included, running builds not."""
 
-    def __init__(self, orchestrator: Orchestrator, reporter: Reporter, sessions: ExecSessions, files: LiveFiles) -> None:
+    def __init__(self, orchestrator: Orchestrator, reporter: Reporter, sessions: ExecSessions, files: LiveFiles, builds: Builds) -> None:
         self._orchestrator = orchestrator
+        self._builds = builds
         self._reporter = reporter
         self._sessions = sessions
         self._files = files
@@ -77,12 +79,14 @@ class NodeService:
         return await self._reporter.message((message.channel_id,), full=False, with_stats=True)
 
     async def read_log(self, query: LogQuery) -> LogPage:
-        """Lines of a channel's processes."""
+        """Lines of a build, or of a channel's processes."""
+        wait = min(max(query.wait_seconds, 0.0), LONGEST_WAIT_SECONDS)
+        if query.build_id:
+            return await read_build_log(self._builds, query, wait)
         desired = self._orchestrator.store.get(query.channel_id)
         if desired is None:
             raise NotFoundError("There is no log of that channel on this node.")
         folder = self._orchestrator.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
-        wait = min(max(query.wait_seconds, 0.0), LONGEST_WAIT_SECONDS)
         return await self._orchestrator.tools.logs.read(
             folder, query.process, query.cursor, tail=query.tail, limit=query.limit, wait_seconds=wait
         )
