@@ -1,10 +1,9 @@
-"""Arguments of the util-linux programs that change where and as whom a program runs: nsenter, prlimit, flock, setsid."""
+"""Arguments of the util-linux programs that change where and as whom a program runs: nsenter, prlimit, setsid."""
 
 from __future__ import annotations
 
 NSENTER = "/usr/bin/nsenter"
 PRLIMIT = "/usr/bin/prlimit"
-FLOCK = "/usr/bin/flock"
 SETSID = "/usr/bin/setsid"
 
 
@@ -34,11 +33,6 @@ def in_network_of(pid: int, command: tuple[str, ...]) -> tuple[str, ...]:
 def limited(open_files: int, command: tuple[str, ...]) -> tuple[str, ...]:
     """Run *command* with at most that many open files and no core dumps."""
     return (PRLIMIT, f"--nofile={open_files}:{open_files}", "--core=0:0", "--", *command)
-
-
-def after_unlock(gate: str, command: tuple[str, ...]) -> tuple[str, ...]:
-    """Wait until nobody holds *gate* locked, then become *command*."""
-    return (FLOCK, "--no-fork", "--shared", "--close", gate, *command)
 
 
 def with_terminal(command: tuple[str, ...]) -> tuple[str, ...]:

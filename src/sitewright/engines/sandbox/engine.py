@@ -280,7 +280,7 @@ class SandboxEngine:
         if held.frozen:
             raise EngineError("The instance is asleep.", resolution="Wake it with a request, then try again.")
         self._sessions += 1
-        return open_session(self._ready(), held, self._sessions, argv, terminal)
+        return await open_session(self._ready(), held, self._sessions, argv, terminal)
 
     # --- jobs ---
     async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:

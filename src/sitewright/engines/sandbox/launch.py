@@ -92,6 +92,13 @@ def launch_in_network_of(ground: Ground, pid: int, command: tuple[str, ...], des
     return _held(ground, nsenter.in_network_of(pid, bwrap.bwrap(command)), descriptors)
 
 
+def launch_beside(ground: Ground, box: Sandboxed, pid: int, command: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:
+    """Start the chain in all namespaces of *pid* and hold it there. Raises EngineError."""
+    user = (box.uid, box.uid) if ground.root else None
+    chain = nsenter.beside(pid, bwrap.bwrap(command), user=user)
+    return _held(ground, nsenter.limited(min(box.limits.open_files, ground.most_open_files), chain), descriptors)
+
+
 def _held(ground: Ground, argv: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:
     fds = bwrap.Descriptors()
     reading, writing = os.pipe()

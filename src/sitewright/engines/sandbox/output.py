@@ -14,6 +14,7 @@ _CHUNK = 256 * 1024
 _PIPE_BYTES = 256 * 1024
 _PAUSE_SECONDS = 0.02
 """While dropping, read this seldom: a flood then costs a few wake-ups a second instead of thousands."""
+_MARKER_SECONDS = 1.0
 _BURST_SECONDS = 4.0
 """A quiet program may say this many seconds' worth at once: a traceback or a start banner is not a flood."""
 
@@ -40,9 +41,9 @@ class OutputReader:
         self._budget = rate * _BURST_SECONDS
         self._filled_at = clock.steady()
         self._dropped_lines = 0
-        self._dropped_since = 0.0
         self._mid_line = False
         self._timer: asyncio.TimerHandle | None = None
+        self._marker: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(descriptor, self._readable)
 
@@ -66,8 +67,6 @@ class OutputReader:
         now = self._clock.steady()
         self._budget = min(self.rate * _BURST_SECONDS, self._budget + (now - self._filled_at) * self.rate)
         self._filled_at = now
-        if self._dropped_lines and now - self._dropped_since >= 1.0:
-            self._say_dropped()
         room = int(self._budget)
         if len(data) <= room:
             self._budget -= len(data)
@@ -77,8 +76,8 @@ class OutputReader:
         if cut:
             self._budget -= cut
             self._give(data[:cut])
-        if not self._dropped_lines:
-            self._dropped_since = now
+        if self._marker is None:
+            self._marker = self._loop.call_later(_MARKER_SECONDS, self._flush_marker)
         self._dropped_lines += max(1, data.count(b"\n", cut))
         self._pause()
 
@@ -101,11 +100,11 @@ class OutputReader:
         if self._descriptor < 0:
             return
         self._loop.add_reader(self._descriptor, self._readable)
-        if self._dropped_lines:
-            self._timer = self._loop.call_later(1.0, self._flush_marker)
 
     def _flush_marker(self) -> None:
-        self._timer = None
+        if self._marker is not None:
+            self._marker.cancel()
+            self._marker = None
         if self._dropped_lines:
             self._say_dropped()
 
@@ -133,7 +132,8 @@ class OutputReader:
             self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._marker):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._marker = None
         self.ended.set()

@@ -1,7 +1,7 @@
 """A command beside a running instance: same files, network, processes and limits, same system call filter.
 
-The chain waits at a locked file until it is in the instance's control group; then nsenter joins the namespaces and a second bubblewrap,
-inside, drops what nsenter still had. Its user namespace is a new one, so that what it is before the filter is loaded cannot be traced
+nsenter joins the namespaces, and a second bubblewrap waits there for its options until it is in a part of the instance's control group;
+then it drops what nsenter still had. Its user namespace is a new one, so that what it is before the filter is loaded cannot be traced
 from within.
 """
 
@@ -13,20 +13,19 @@ import errno
 import fcntl
 import os
 import struct
-import tempfile
 import termios
-from pathlib import Path
 
 from sitewright.commands import bwrap, nsenter
 from sitewright.engines.base import Exit, TerminalSize
-from sitewright.engines.sandbox.held import Held, empty
-from sitewright.engines.sandbox.launch import Ground, confined
+from sitewright.engines.sandbox.held import Held, children, empty
+from sitewright.engines.sandbox.launch import Ground, confined, launch_beside
 from sitewright.engines.sandbox.rootfs import INSIDE_UID, environment
-from sitewright.engines.sandbox.spawn import Process, spawn
+from sitewright.engines.sandbox.spawn import Process
 from sitewright.engines.sandbox.starting import encoded, variables
 from sitewright.errors import EngineError
 
 _READ = 64 * 1024
+_JOIN_SECONDS = 10.0
 _END_OF_INPUT = b"\x04"
 
 
@@ -58,7 +57,6 @@ class SandboxSession:
 
     async def _watch(self) -> Exit:
         await self._process.ended.wait()
-        gate_of(self._ground, self._group).unlink(missing_ok=True)
         if self._ground.groups is not None:
             await empty(self._ground.groups, self._group)
             with contextlib.suppress(OSError):
@@ -148,14 +146,22 @@ def set_size(descriptor: int, size: TerminalSize) -> None:
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
 
 
-def open_session(ground: Ground, held: Held, number: int, argv: tuple[str, ...], terminal: TerminalSize | None) -> SandboxSession:
+async def open_session(ground: Ground, held: Held, number: int, argv: tuple[str, ...], terminal: TerminalSize | None) -> SandboxSession:
     """Start *argv* beside *held*. Raises EngineError."""
     group = f"{held.spec.id}/x{number}"
     ours: list[int] = []
     theirs: list[int] = []
     try:
         output, source, streams = _streams(terminal, ours, theirs)
-        process = _start(ground, held, group, nsenter.with_terminal(argv) if terminal else argv, (streams, options(ground, held, terminal)))
+        launched = launch_beside(ground, held.spec.box, held.first, nsenter.with_terminal(argv) if terminal else argv, streams)
+        process = Process.started(launched.pid)
+        try:
+            await _confine(ground, group, process)
+            launched.release(options(ground, held, terminal))
+        except BaseException:
+            launched.abandon()
+            process.kill()
+            raise
     except BaseException as error:
         for descriptor in ours:
             os.close(descriptor)
@@ -168,14 +174,30 @@ def open_session(ground: Ground, held: Held, number: int, argv: tuple[str, ...],
     return SandboxSession(process, (output, source), ground, group)
 
 
+async def _confine(ground: Ground, group: str, process: Process) -> None:
+    """Wait until nsenter has joined the namespaces, where bubblewrap then waits for its options, and put both under the limits."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_JOIN_SECONDS):
+            while not (inside := children(process.pid)):
+                if process.ended.is_set():
+                    break
+                await asyncio.sleep(0.001)
+            if inside and ground.groups is not None:
+                ground.groups.make(group)
+                for pid in (process.pid, *inside):
+                    ground.groups.add(group, pid)
+            if inside:
+                return
+    raise EngineError("The instance could not be entered.", details="It has probably just ended.", resolution="Try again.")
+
+
 def _streams(terminal: TerminalSize | None, ours: list[int], theirs: list[int]) -> tuple[int, int, dict[int, int]]:
+    """Ours to read and to write (the same for a terminal), and its descriptors 0, 1, 2."""
     if terminal is not None:
         master, slave = os.openpty()
         ours.append(master)
         theirs.append(slave)
         set_size(master, terminal)
-        if os.geteuid() == 0 and ours:
-            os.fchmod(slave, 0o600)
         os.set_blocking(master, False)
         return master, master, {0: slave, 1: slave, 2: slave}
     from_it, its_output = os.pipe()
@@ -185,36 +207,3 @@ def _streams(terminal: TerminalSize | None, ours: list[int], theirs: list[int]) 
     os.set_blocking(from_it, False)
     os.set_blocking(to_it, False)
     return from_it, to_it, {0: its_input, 1: its_output, 2: its_output}
-
-
-def _start(ground: Ground, held: Held, group: str, argv: tuple[str, ...], prepared: tuple[dict[int, int], bytes]) -> Process:
-    streams, text = prepared
-    fds = bwrap.Descriptors()
-    user = (held.spec.box.uid, held.spec.box.uid) if ground.root else None
-    chain = nsenter.limited(
-        min(held.spec.box.limits.open_files, ground.most_open_files), nsenter.beside(held.first, bwrap.bwrap(argv), user=user)
-    )
-    gate = gate_of(ground, group)
-    with contextlib.ExitStack() as stack:
-        lock = stack.enter_context(gate.open("wb"))
-        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
-        given = stack.enter_context(tempfile.TemporaryFile(dir=gate.parent))
-        given.write(text)
-        given.seek(0)
-        passed = {**streams, fds.arguments: given.fileno()}
-        if ground.seccomp is not None:
-            passed[fds.seccomp] = stack.enter_context(ground.seccomp.open("rb")).fileno()
-        process = Process.started(spawn(nsenter.after_unlock(str(gate), chain), passed))
-        if ground.groups is not None:
-            try:
-                ground.groups.make(group)
-                ground.groups.add(group, process.pid)
-            except OSError:
-                process.kill()
-                raise
-    return process
-
-
-def gate_of(ground: Ground, group: str) -> Path:
-    """The file that holds a session back while it is locked; the program that waits opens it in its own time, so it stays until the end."""
-    return ground.base.etc.parent / f"gate-{group.replace('/', '-')}"

@@ -45,10 +45,10 @@ def spawn(argv: tuple[str, ...], descriptors: Mapping[int, int]) -> int:
 
 def close_on_exec() -> None:
     """Whoever started this process may have left it descriptors; no sandbox inherits them."""
-    for entry in os.listdir("/proc/self/fd"):
-        if int(entry) > 2:
+    for entry in Path("/proc/self/fd").iterdir():
+        if int(entry.name) > 2:
             with contextlib.suppress(OSError):
-                os.set_inheritable(int(entry), False)
+                os.set_inheritable(int(entry.name), False)
 
 
 def start_ticks(pid: int) -> int:
