@@ -185,7 +185,8 @@ class BuildRun:
         with contextlib.suppress(OSError):
             descriptor = os.open(shelf, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                kept = {name.removesuffix(".tar") for name in os.listdir(descriptor) if name.endswith(".tar")}
+                # A descriptor, not a path: the folder is the tenant's own to replace.
+                kept = {name.removesuffix(".tar") for name in os.listdir(descriptor) if name.endswith(".tar")}  # noqa: PTH208
             finally:
                 os.close(descriptor)
         present: set[str] = set()

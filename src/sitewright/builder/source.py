@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -115,7 +114,6 @@ def fetch_template(source: TemplateSource, tree: Path, owner: tuple[int, int]) -
         raise NotFoundError(f"There is no template “{source.name[:40]}”.", resolution=f"There are: {', '.join(names)}.")
     ignored = shutil.ignore_patterns("template.toml", "__pycache__")
     shutil.copytree(TEMPLATES / source.name, tree, ignore=ignored, dirs_exist_ok=True, copy_function=shutil.copyfile)
-    os.chmod(tree, 0o750)
     give_tree(tree, *owner)
 
 

@@ -37,7 +37,7 @@ def survey(folder: Path) -> Tree:
 
 
 def _printable(name: str) -> bool:
-    return name.isprintable() and "\udc80" > max(name)
+    return name.isprintable() and max(name) < "\udc80"
 
 
 def _wanted(name: str, depth: int) -> bool:

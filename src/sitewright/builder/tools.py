@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -39,7 +38,7 @@ def lay_out_tools(paths: Paths) -> Path:
         shutil.copyfile(script, fresh / "inside" / script.name)
         (fresh / "inside" / script.name).chmod(0o644)
     try:
-        os.rename(fresh, folder)
+        fresh.rename(folder)
     except OSError:
         shutil.rmtree(fresh)
         if not folder.is_dir():

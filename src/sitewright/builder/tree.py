@@ -14,13 +14,27 @@ from typing import Any
 from sitewright.errors import BuildError
 
 READ_NAMES = frozenset(
-    {
-        "requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "Procfile", "runtime.txt", ".python-version", "package.json",
-        "package-lock.json", "npm-shrinkwrap.json", "composer.json", "composer.lock", "mkdocs.yml", "mkdocs.yaml", "manage.py", "yarn.lock",
-        "pnpm-lock.yaml", "Pipfile", "environment.yml",
-    }
-)  # fmt: skip
-"""Files whose text detection may need, wherever they are in the first folders."""
+    [
+        "Pipfile",
+        "Procfile",
+        "composer.json",
+        "composer.lock",
+        "manage.py",
+        "mkdocs.yaml",
+        "mkdocs.yml",
+        "npm-shrinkwrap.json",
+        "package-lock.json",
+        "package.json",
+        "pnpm-lock.yaml",
+        "pyproject.toml",
+        "requirements.txt",
+        "setup.cfg",
+        "setup.py",
+        "uv.lock",
+        "yarn.lock",
+    ]
+)
+"""Files whose text detection may need, in the first two folders."""
 
 READ_SUFFIXES = (".py", ".txt")
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".mypy_cache", ".sitewright"})

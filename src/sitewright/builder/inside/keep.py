@@ -10,14 +10,14 @@ KEPT = 3
 MOST_BYTES = 1024**3
 
 
-def size(top):
+def size(top: str) -> int:
     total = 0
     for folder, _, names in os.walk(top):
         total += sum(os.lstat(os.path.join(folder, name)).st_size for name in names)
     return total
 
 
-def main():
+def main() -> None:
     cache, fingerprint, folder = sys.argv[1:4]
     os.makedirs(cache, exist_ok=True)
     part = os.path.join(cache, f".{fingerprint}.part")

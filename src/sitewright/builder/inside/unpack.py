@@ -1,6 +1,7 @@
 """Runs inside a sandbox, as the site's user: unpack an archive into the current, empty folder. Standard library only.
 
-Arguments: archive, maximal bytes, maximal files. Prints one line of JSON: {"files", "bytes", "top"} or {"message", "details", "resolution"}.
+Arguments: archive, maximal bytes, maximal files.
+Prints one line of JSON: {"files", "bytes", "top"} or {"message", "details", "resolution"}.
 
 Symbolic links are made after all files, so that nothing is ever written through one; what climbs out of the folder is refused by name.
 """
@@ -12,6 +13,7 @@ import stat
 import sys
 import tarfile
 import zipfile
+from typing import IO
 
 BOMB_RATIO = 200
 BOMB_FLOOR = 64 * 1024 * 1024
@@ -19,22 +21,22 @@ CHUNK = 256 * 1024
 SKIPPED = {".git", "__MACOSX", ".DS_Store", "__pycache__", ".venv", "pax_global_header"}
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - it reads so where it is raised
     """The archive cannot be used: message, details, resolution."""
 
 
 class Unpacker:
     """Writes entries below the current folder, and counts."""
 
-    def __init__(self, compressed, most_bytes, most_files):
+    def __init__(self, compressed: int, most_bytes: int, most_files: int) -> None:
         self.most_bytes = most_bytes
         self.most_files = most_files
         self.bomb = max(BOMB_FLOOR, compressed * BOMB_RATIO)
         self.files = self.bytes = 0
-        self.kinds = {}
-        self.links = []
+        self.kinds: dict[str, str] = {}
+        self.links: list[tuple[str, str, str]] = []
 
-    def place(self, name):
+    def place(self, name: str) -> list[str] | None:
         """The parts of an entry's path, None to skip it. Refuses what is absolute or climbs."""
         plain = name.replace("\\", "/") if "/" not in name else name
         parts = [part for part in plain.split("/") if part not in ("", ".")]
@@ -50,7 +52,7 @@ class Unpacker:
             return None
         return parts
 
-    def note(self, parts, kind, name):
+    def note(self, parts: list[str], kind: str, name: str) -> str:
         """Count an entry; refuse names that are there twice, and files used as folders."""
         for depth in range(1, len(parts)):
             above = "/".join(parts[:depth])
@@ -68,10 +70,10 @@ class Unpacker:
             )
         return path
 
-    def folder(self, parts, name):
+    def folder(self, parts: list[str], name: str) -> None:
         os.makedirs(self.note(parts, "folder", name), exist_ok=True)
 
-    def file(self, parts, name, source, executable):
+    def file(self, parts: list[str], name: str, source: IO[bytes], *, executable: bool) -> None:
         path = self.note(parts, "file", name)
         if len(parts) > 1:
             os.makedirs("/".join(parts[:-1]), exist_ok=True)
@@ -82,7 +84,7 @@ class Unpacker:
                 target.write(chunk)
         os.chmod(path, 0o755 if executable else 0o644)
 
-    def check_size(self, name):
+    def check_size(self, name: str) -> None:
         if self.bytes > self.most_bytes:
             raise Refused(
                 f"The archive holds more than {self.most_bytes // 1048576} MB.", "", "Leave out large files, or ask for more room."
@@ -94,11 +96,11 @@ class Unpacker:
                 "Pack the files with an ordinary zip or tar program.",
             )
 
-    def link(self, parts, name, target):
+    def link(self, parts: list[str], name: str, target: str) -> None:
         self.note(parts, "link", name)
         self.links.append(("/".join(parts), target, name))
 
-    def copy(self, parts, name, target):
+    def copy(self, parts: list[str], name: str, target: str) -> None:
         """A hard link: a copy of an earlier entry."""
         source = self.place(target)
         if source is None or self.kinds.get("/".join(source)) != "file":
@@ -106,9 +108,9 @@ class Unpacker:
                 "The archive has a hard link to something outside of it.", f"The entry is “{shown(name)}”.", "Pack a copy instead."
             )
         with open("/".join(source), "rb") as file:
-            self.file(parts, name, file, os.stat(file.fileno()).st_mode & 0o100)
+            self.file(parts, name, file, executable=bool(os.stat(file.fileno()).st_mode & 0o100))
 
-    def finish(self):
+    def finish(self) -> str:
         top = strip_single_folder()
         for path, target, name in self.links:
             self.make_link(path[len(top) + 1 :] if top else path, target, name)
@@ -119,28 +121,28 @@ class Unpacker:
                 raise climbing_link(name)
         return top
 
-    def make_link(self, path, target, name):
+    def make_link(self, path: str, target: str, name: str) -> None:
         if target.startswith("/") or "\0" in target or not target:
             raise climbing_link(name)
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         os.symlink(target, path)
 
 
-def shown(name):
+def shown(name: str) -> str:
     return name.encode("utf-8", "replace").decode()[:200]
 
 
-def twice(name):
+def twice(name: str) -> Refused:
     return Refused("The archive has the same name twice.", f"The entry is “{shown(name)}”.", "Make the archive again.")
 
 
-def climbing_link(name):
+def climbing_link(name: str) -> Refused:
     return Refused(
         "The archive has a link that leads out of its folder.", f"The entry is “{shown(name)}”.", "Replace the link by the file itself."
     )
 
 
-def strip_single_folder():
+def strip_single_folder() -> str:
     """When everything is in one folder, that folder's contents become the top. Returns its name, or ""."""
     entries = os.listdir(".")
     if len(entries) != 1 or not os.path.isdir(entries[0]) or os.path.islink(entries[0]):
@@ -154,7 +156,7 @@ def strip_single_folder():
     return name
 
 
-def unpack_zip(path, unpacker):
+def unpack_zip(path: str, unpacker: Unpacker) -> None:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             parts = unpacker.place(entry.filename)
@@ -171,10 +173,10 @@ def unpack_zip(path, unpacker):
                 raise device(entry.filename)
             else:
                 with archive.open(entry) as source:
-                    unpacker.file(parts, entry.filename, source, mode & 0o100)
+                    unpacker.file(parts, entry.filename, source, executable=bool(mode & 0o100))
 
 
-def unpack_tar(path, unpacker):
+def unpack_tar(path: str, unpacker: Unpacker) -> None:
     with tarfile.open(path, "r|*") as archive:
         for entry in archive:
             parts = unpacker.place(entry.name)
@@ -187,16 +189,22 @@ def unpack_tar(path, unpacker):
             elif entry.islnk():
                 unpacker.copy(parts, entry.name, entry.linkname)
             elif entry.isreg():
-                unpacker.file(parts, entry.name, archive.extractfile(entry), entry.mode & 0o100)
+                unpack_member(archive, entry, parts, unpacker)
             else:
                 raise device(entry.name)
 
 
-def device(name):
+def unpack_member(archive: tarfile.TarFile, entry: tarfile.TarInfo, parts: list[str], unpacker: Unpacker) -> None:
+    source = archive.extractfile(entry)
+    if source is not None:
+        unpacker.file(parts, entry.name, source, executable=bool(entry.mode & 0o100))
+
+
+def device(name: str) -> Refused:
     return Refused("The archive has a device or pipe.", f"The entry is “{shown(name)}”.", "Leave it out.")
 
 
-def unpack(path, most_bytes, most_files):
+def unpack(path: str, most_bytes: int, most_files: int) -> dict[str, object]:
     unpacker = Unpacker(os.path.getsize(path), most_bytes, most_files)
     try:
         if zipfile.is_zipfile(path):
@@ -217,7 +225,7 @@ def unpack(path, most_bytes, most_files):
     return {"files": unpacker.files, "bytes": unpacker.bytes, "top": shown(top)}
 
 
-def damaged(error):
+def damaged(error: Exception) -> Refused:
     return Refused(
         "The archive cannot be read: it is damaged, or it is neither zip nor tar.",
         str(error)[:200],
@@ -225,7 +233,7 @@ def damaged(error):
     )
 
 
-def main():
+def main() -> None:
     archive, most_bytes, most_files = sys.argv[1:4]
     try:
         result = unpack(archive, int(most_bytes), int(most_files))

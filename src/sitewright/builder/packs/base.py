@@ -11,7 +11,7 @@ from sitewright.domain.processes import ProcessSpec
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of a build, run inside the sandbox in /app. ``title`` is shown while it runs; ``advice`` is the resolution when it fails."""
+    """One command of a build, run inside the sandbox in /app. ``title`` is shown while it runs, ``advice`` when it fails."""
 
     title: str
     argv: tuple[str, ...]

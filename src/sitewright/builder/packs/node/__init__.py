@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Any
 
 from sitewright.builder.packs.base import Install, Layout, PackPlan, Step, Toolchain
@@ -46,18 +47,20 @@ def node_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
         processes = (ProcessSpec(type="web", command=start, listen=Listen.PORT), *processes)
     built = "build" in scripts
     if not processes and not built:
-        return _plain_html(tree)
+        _refuse_without_html(tree)
+        return None
     installs, notes = _installs(tree, package, toolchain)
     steps = (Step("Running the build script", npm.run_script("build"), network=True),) if built else ()
-    common = {"needs": ("node",), "installs": installs, "build_env": (("PATH", dict(RUN_ENV)["PATH"]),)}
+    base = PackPlan(
+        pack="node", title="Node app", needs=("node",), installs=installs, steps=steps, build_env=(("PATH", dict(RUN_ENV)["PATH"]),)
+    )
     if processes:
         prune = (Step("Removing development packages", npm.prune(), network=True),) if built and installs else ()
-        title = "Node app"
-        found = (f"Found package.json: this is a {title}.", *notes)
-        return PackPlan(pack="node", title=title, notes=found, steps=steps + prune, processes=processes, env=RUN_ENV, **common)  # type: ignore[arg-type]
+        found = ("Found package.json: this is a Node app.", *notes)
+        return replace(base, notes=found, steps=steps + prune, processes=processes, env=RUN_ENV)
     found = ("Found package.json with a build script and nothing to start: its output is served.", *notes)
     layout = Layout(OUTPUTS, spa=True)
-    return PackPlan(pack="node-static", title="front end", notes=found, steps=steps, layout=layout, dropped=("node_modules",), **common)  # type: ignore[arg-type]
+    return replace(base, pack="node-static", title="front end", notes=found, layout=layout, dropped=("node_modules",))
 
 
 def _lone_script(tree: Tree) -> PackPlan | None:
@@ -76,8 +79,8 @@ def _lone_script(tree: Tree) -> PackPlan | None:
     )
 
 
-def _plain_html(tree: Tree) -> None:
-    """None, so that a folder of HTML that happens to have a package.json is served as it is; else an error."""
+def _refuse_without_html(tree: Tree) -> None:
+    """A folder of HTML that happens to have a package.json is served as it is; without HTML it is an error."""
     if any(tree.has(f"{folder}index.html") for folder in ("", "public/", "dist/")):
         return
     raise BuildError(

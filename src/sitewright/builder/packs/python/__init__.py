@@ -32,7 +32,7 @@ def python_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
         )
     names = requirement_names(tree)
     app = find_web_app(tree, names)
-    processes = _processes(tree, app, names)
+    processes = _processes(tree, app)
     needed = _servers(processes, names)
     install, notes = dependencies(tree, toolchain, needed)
     django = "manage.py" in tree.names
@@ -57,7 +57,7 @@ def _top_level_app(tree: Tree) -> str:
     return tree.first("app.py", "wsgi.py", "main.py", "asgi.py", "application.py", "server.py")
 
 
-def _processes(tree: Tree, app: WebApp | None, names: frozenset[str]) -> tuple[ProcessSpec, ...]:
+def _processes(tree: Tree, app: WebApp | None) -> tuple[ProcessSpec, ...]:
     if tree.has("Procfile"):
         listed = parse_procfile(tree.text("Procfile"))
         if listed:
@@ -65,7 +65,7 @@ def _processes(tree: Tree, app: WebApp | None, names: frozenset[str]) -> tuple[P
     if app is None:
         raise _no_start_command(tree)
     release = (ProcessSpec(type="release", command="python manage.py migrate --noinput"),) if app.framework == "Django" else ()
-    return (app.process(names), *release)
+    return (app.process(), *release)
 
 
 def _no_start_command(tree: Tree) -> BuildError:

@@ -126,8 +126,7 @@ def _included(tree: Tree, file: str) -> tuple[str, ...] | None:
         if name not in tree.texts:
             return None
         seen.append(name)
-        for line in tree.text(name).splitlines():
-            line = line.strip()
+        for line in map(str.strip, tree.text(name).splitlines()):
             if _LOCAL.search(line):
                 return None
             match = _INCLUDE.match(line)

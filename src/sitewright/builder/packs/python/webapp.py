@@ -39,11 +39,10 @@ class WebApp:
     target: str
     factory: bool = False
 
-    def process(self, names: frozenset[str]) -> ProcessSpec:
+    def process(self) -> ProcessSpec:
         """The web process that serves it."""
         if self.kind == "command":
-            listen = Listen.PORT
-            return ProcessSpec(type="web", command=self.target, listen=listen)
+            return ProcessSpec(type="web", command=self.target, listen=Listen.PORT)
         if self.kind == "asgi":
             factory = " --factory" if self.factory else ""
             return ProcessSpec(type="web", command=f"{UVICORN}{factory} {self.target}", listen=Listen.FD)
