@@ -68,7 +68,8 @@ class SandboxEngine:
         egress = host_egress(self._settings.extra_egress)
         for folder in (self._paths.run, self._paths.instances, self._paths.engine):
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o711)
+            # Others pass through; the run folder stays writable for the manager's group, who makes its socket there.
+            folder.chmod(folder.stat().st_mode & 0o7777 | 0o711)
         root = is_root()
         groups, limits = machine.control_groups(f"sw-{self._paths.tag}") if root else (None, ())
         relay, relayed = machine.relay_program()
