@@ -43,6 +43,8 @@ def examine(settings: Settings) -> Report:
         except (OSError, http.client.HTTPException) as error:
             health = {"status": 0, "error": str(error)}
             down = down or ("manager",)
+        if health.get("status") not in {0, 200}:
+            down = down or ("manager",)
     return Report(running=running, findings=findings, down=down, health=health)
 
 

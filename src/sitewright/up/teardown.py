@@ -31,7 +31,8 @@ async def teardown(settings: Settings) -> None:
     """End all instances. Raises SitewrightError when the engine cannot be reached."""
     from sitewright.up.node import make_engine  # noqa: PLC0415 - the one place that chooses an engine
 
-    engine = await make_engine(settings)
+    engine = make_engine(settings)
+    await engine.open(lambda *_: None)
     try:
         await end_all(engine)
     finally:
