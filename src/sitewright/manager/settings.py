@@ -40,6 +40,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "sitewright.manager.middleware.request_identity",
+    "sitewright.manager.api.problems.problem_answers",
     "django.middleware.security.SecurityMiddleware",
     "sitewright.manager.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -61,7 +62,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "sitewright.manager.pages.frame.frame",
             ],
+            "builtins": ["django.templatetags.static", "sitewright.manager.pages.tags"],
         },
     }
 ]
@@ -119,6 +122,9 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 USE_X_FORWARDED_HOST = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_TEMP_DIR = PLATFORM.paths.uploads if PLATFORM.paths.uploads.is_dir() else None
+"""Bodies that are larger wait on the disk that they are meant for, not in the system's temporary folder."""
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 LOGGING_CONFIG = None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.urls import include, path, re_path
-from django.views.static import serve
+from django.urls import include, path
+
+from sitewright.manager.health import live, ready
+from sitewright.manager.metrics import metrics
+from sitewright.manager.pages.assets import send
 
 urlpatterns = [
+    path("health/live", live),
+    path("health/ready", ready),
+    path("metrics", metrics),
+    path("api/", include("sitewright.manager.api.urls")),
     path("accounts/", include("sitewright.manager.accounts.urls")),
     path("accounts/", include("allauth.account.urls")),
-    re_path(r"^static/(?P<path>.*)$", serve, {"document_root": settings.STATIC_ROOT}),
+    path("static/sitewright/<str:name>", send),
     path("", include("sitewright.manager.teams.urls")),
     path("", include("sitewright.manager.operations.urls")),
     path("", include("sitewright.manager.audit.urls")),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sitewright.domain.events import Event, EventKind
+from sitewright.domain.identity import new_id
 from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.models import AuditEntry, TimelineEvent
 from sitewright.manager.operations.models import Operation
@@ -29,6 +30,13 @@ def happened(operation: Operation, kind: EventKind, text: str) -> None:
             "operation_id": operation.id,
         },
     )
+
+
+def noted(site_id: str, kind: EventKind, text: str, user: User | None) -> None:
+    """A line in a site's timeline that belongs to no operation."""
+    if Site.objects.filter(id=site_id).exists():
+        who = user.email if user else ""
+        TimelineEvent.objects.create(id=new_id(), site_id=site_id, kind=kind.value, at=_moment(runtime().clock.now()), text=text, who=who)
 
 
 def record_events(events: Iterable[Event]) -> int:

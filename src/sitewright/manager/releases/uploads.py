@@ -1,91 +1,85 @@
-"""Receiving sources: streamed to disk, named by their SHA-256, and remembered as sent by this person."""
+"""Receiving sources: streamed to disk, hashed on the way, never whole in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
-from pathlib import Path, PurePath
-from types import TracebackType
-from typing import BinaryIO, Self
+from collections.abc import Callable
+from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Sum
 
-from sitewright.domain.limits import MAX_SOURCE_BYTES
-from sitewright.errors import InvalidValueError, UnavailableError
+from sitewright.domain.limits import MAX_SOURCE_BYTES, MIB
+from sitewright.errors import InvalidValueError, QuotaError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.releases.models import Upload
+from sitewright.system.files import flush_folder
+
+CHUNK_BYTES = 256 * 1024
+KEPT_BYTES = 4 * MAX_SOURCE_BYTES
+"""What one person's uploads may take together; a build that has used one does not need it any more."""
 
 
-class Receiver:
-    """Takes an upload piece by piece; ``finish`` keeps it, leaving the block without it throws it away.
-
-    Raises InvalidValueError past MAX_SOURCE_BYTES, UnavailableError when the disk is full.
-    """
-
-    def __init__(self, folder: Path, most: int = MAX_SOURCE_BYTES) -> None:
-        self._folder = folder
-        self._most = most
-        self._path = folder / f".{secrets.token_hex(8)}.part"
-        self._digest = hashlib.sha256()
-        self._file: BinaryIO | None = None
-        self.size = 0
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        self._file = os.fdopen(descriptor, "wb")
-        return self
-
-    def write(self, piece: bytes) -> None:
-        """The next bytes."""
-        assert self._file is not None
-        self.size += len(piece)
-        if self.size > self._most:
-            raise InvalidValueError(
-                "The archive is too large.",
-                details=f"{self._most // 1024**2} MB are the most.",
-                resolution="Leave out what can be downloaded.",
-            )
-        self._digest.update(piece)
-        try:
-            self._file.write(piece)
-        except OSError as error:
-            raise UnavailableError("The upload could not be stored.", details=os.strerror(error.errno or 0)) from error
-
-    def finish(self) -> str:
-        """Everything came; its SHA-256 in hex."""
-        assert self._file is not None
-        if self.size == 0:
-            raise InvalidValueError("The archive is empty.", resolution="Send a zip or tar file with the site's files in it.")
-        self._file.close()
-        digest = self._digest.hexdigest()
-        self._path.replace(self._folder / digest)
-        return digest
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._path.unlink(missing_ok=True)
-
-
-def receiver() -> Receiver:
-    """A receiver into this platform's folder of uploads."""
-    return Receiver(settings.PLATFORM.paths.uploads)
-
-
-def record_upload(user: User, digest: str, size: int, name: str) -> Upload:
-    """Remember that this person sent it; *name* is what they called the file."""
-    shown = PurePath(name.replace("\\", "/")).name[:255]
-    upload, _ = Upload.objects.update_or_create(user=user, digest=digest, defaults={"size_bytes": size, "name": shown})
+def receive(user: User, read: Callable[[int], bytes], name: str) -> Upload:
+    """Take what *read* gives until it gives nothing. Raises InvalidValueError when it is empty or too large, QuotaError."""
+    kept = Upload.objects.filter(user=user).aggregate(total=Sum("size_bytes"))["total"] or 0
+    room = min(MAX_SOURCE_BYTES, KEPT_BYTES - kept)
+    folder: Path = settings.PLATFORM.paths.uploads
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    temporary = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        digest, size = _copy(read, temporary, room)
+        temporary.replace(folder / digest)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_folder(folder)
+    upload, _ = Upload.objects.update_or_create(user=user, digest=digest, defaults={"size_bytes": size, "name": Path(name).name[:255]})
     return upload
 
 
-def keep_upload(user: User, pieces: Iterable[bytes], name: str) -> Upload:
-    """Receive a whole upload. Raises as ``Receiver`` does."""
-    with receiver() as receiving:
-        for piece in pieces:
-            receiving.write(piece)
-        digest = receiving.finish()
-    return record_upload(user, digest, receiving.size, name)
+def _copy(read: Callable[[int], bytes], target: Path, room: int) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    with os.fdopen(descriptor, "wb") as file:
+        while chunk := read(CHUNK_BYTES):
+            size += len(chunk)
+            if size > room:
+                raise _too_much(room)
+            digest.update(chunk)
+            file.write(chunk)
+        if not size:
+            raise InvalidValueError("The upload is empty.", resolution="Send the file's bytes as the request's body.")
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest(), size
+
+
+def _too_much(room: int) -> InvalidValueError | QuotaError:
+    if room == MAX_SOURCE_BYTES:
+        return InvalidValueError(
+            f"The upload is larger than {MAX_SOURCE_BYTES // MIB} MB.",
+            details="Nothing of it was kept.",
+            resolution="Leave out what a build makes by itself, such as node_modules.",
+        )
+    return QuotaError("Your uploads take up too much space.", details="Nothing of this one was kept.", resolution="Deploy or wait a day.")
+
+
+def forget_old(before_days: int = 1) -> int:
+    """Delete uploads that are older than that many days and that no operation waits for; the number of them."""
+    from datetime import timedelta  # noqa: PLC0415
+
+    from django.utils import timezone  # noqa: PLC0415
+
+    from sitewright.manager.operations.models import Operation  # noqa: PLC0415
+    from sitewright.manager.sites.state import UNFINISHED  # noqa: PLC0415
+
+    waiting = Operation.objects.filter(state__in=UNFINISHED)
+    needed = {params.get("source", {}).get("digest") for params in waiting.values_list("params", flat=True)}
+    old = Upload.objects.filter(created_at__lt=timezone.now() - timedelta(days=before_days)).exclude(digest__in=needed - {None})
+    digests = set(old.values_list("digest", flat=True))
+    count, _ = old.delete()
+    for digest in digests - set(Upload.objects.filter(digest__in=digests).values_list("digest", flat=True)):
+        (settings.PLATFORM.paths.uploads / digest).unlink(missing_ok=True)
+    return count

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from sitewright.domain.states import Role
 from sitewright.errors import ForbiddenError, NotFoundError
 from sitewright.manager.accounts.models import User
-from sitewright.manager.sites.models import Channel, EnvVar, Instance, Site
+from sitewright.manager.sites.models import Channel, EnvVar, Instance, Node, Site
 from sitewright.manager.teams.access import reach
 
 
@@ -43,3 +43,17 @@ def variables_for(user: User, role: Role = Role.VIEWER) -> QuerySet[EnvVar]:
 def instances_for(user: User, role: Role = Role.VIEWER) -> QuerySet[Instance]:
     """The instances of those channels."""
     return Instance.objects.filter(reach(user, role, "channel__site__team__")).select_related("channel")
+
+
+def nodes_for(user: User) -> QuerySet[Node]:
+    """All nodes for administrators of the platform, none for others."""
+    return Node.objects.order_by("name") if user.is_staff else Node.objects.none()
+
+
+def channel_for(user: User, site_name: str, role: Role = Role.VIEWER, channel: str = "production") -> Channel:
+    """That channel of the site of that name. Raises NotFoundError or ForbiddenError, like ``site_for``."""
+    site = site_for(user, site_name, role)
+    row = channels_for(user, role).filter(site=site, name=channel).first()
+    if row is None:
+        raise NotFoundError(f"The site “{site.name}” has no channel “{channel[:63]}”.")
+    return row

@@ -93,6 +93,12 @@ def name_taken(name: str) -> ConflictError:
     return ConflictError(f"The name “{name}” is taken.", resolution="Choose another name.")
 
 
+def check_name_free(name: SiteName) -> None:
+    """Raise ConflictError when a site has that name. Only a forecast: the database decides when the site is made."""
+    if Site.objects.filter(name=name).exists():
+        raise name_taken(name)
+
+
 def deploy(user: User, site: Site, source: Source, key: str = "") -> Operation:
     """Build *source* and switch to it."""
     ask = Ask(OperationKind.DEPLOY, site, user, {"source": check_source(user, source)}, key)

@@ -1,0 +1,75 @@
+"""The manager process: pages and API on a unix socket, and (unless SITEWRIGHT_WORKERS=0) the threads that work on operations."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from sitewright.config.settings import load_settings
+from sitewright.errors import PreflightError, SitewrightError
+from sitewright.manager.keys import read_keys
+from sitewright.system.log import configure_logging
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 5
+BACKLOG = 2048
+
+
+def main() -> int:
+    """Serve until TERM or INT; 0, or the exit code of the error that is printed."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_level)
+        if not read_keys(settings.paths):
+            raise PreflightError("The manager is not set up.", resolution="Run `python -m sitewright.manager.setup` first.")
+        serve(listening_socket(settings.paths.manager_socket))
+    except SitewrightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def listening_socket(path: Path) -> socket.socket:
+    """A unix socket that the router may connect to. It takes the place of one that a killed process has left, in one rename."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(fresh))
+    fresh.chmod(0o666)
+    listener.listen(BACKLOG)
+    fresh.replace(path)
+    return listener
+
+
+def serve(listener: socket.socket) -> None:
+    """Run until told to stop."""
+    import uvicorn  # noqa: PLC0415 - after logging is set up
+
+    from sitewright.manager.asgi import application  # noqa: PLC0415 - starts Django
+    from sitewright.manager.process import Process  # noqa: PLC0415
+
+    process = Process(load_settings(), threads=int(os.environ.get("SITEWRIGHT_WORKERS", "2")))
+    process.start()
+    try:
+        config = uvicorn.Config(
+            application,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            ws="websockets-sansio",
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        process.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

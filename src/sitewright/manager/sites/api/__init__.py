@@ -1,0 +1,1 @@
+"""/sites, one module a noun."""

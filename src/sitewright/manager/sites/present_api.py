@@ -1,0 +1,60 @@
+"""Site rows turned into what the API shows, with one query a table however many sites there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from sitewright.domain.states import Mode, Power, SiteState
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.operations.schemas import operation_out
+from sitewright.manager.sites.models import Channel, Site
+from sitewright.manager.sites.schemas import ChannelOut, SiteOut
+from sitewright.manager.sites.state import current_operations, derive, production_channels
+
+
+def site_list(sites: Sequence[Site]) -> list[SiteOut]:
+    """The sites as the API shows them, in the same order."""
+    channels = production_channels(sites)
+    operations = current_operations(sites)
+    states = derive(channels, operations)
+    return [_site_out(site, channels[site.id], states[site.id], operations.get(site.id)) for site in sites if site.id in channels]
+
+
+def site_out(site: Site) -> SiteOut:
+    """One of them."""
+    return site_list([site])[0]
+
+
+def _site_out(site: Site, channel: Channel, state: SiteState, operation: Operation | None) -> SiteOut:
+    shown = channel_out(channel)
+    return SiteOut(
+        id=site.id,
+        name=site.name,
+        team=site.team.name,
+        state=state,
+        mode=Mode(channel.mode),
+        url=shown.urls[0] if shown.urls else "",
+        release=channel.release.number if channel.release else None,
+        created_at=site.created_at,
+        channel=shown,
+        operation=operation_out(operation) if operation else None,
+    )
+
+
+def channel_out(channel: Channel) -> ChannelOut:
+    """A channel with its addresses, the default one first."""
+    hosts = [route.host for route in channel.routes.all()]
+    return ChannelOut(
+        id=channel.id,
+        name=channel.name,
+        mode=Mode(channel.mode),
+        power=Power(channel.power),
+        generation=channel.generation,
+        applied=channel.applied,
+        problem=channel.problem,
+        node=channel.node,
+        hosts=hosts,
+        urls=[settings.PLATFORM.url(host) for host in hosts],
+    )
