@@ -39,6 +39,9 @@ AT_ONCE = 8
 COALESCE_SECONDS = 0.01
 LAST_LINES = 10
 
+REMEMBERING = (steps.Evacuate, steps.MarkReady, steps.NoteCrash, steps.NoteServing)
+"""Steps that change only what is remembered: nothing else would make the loop look at the channel again."""
+
 Listener = Callable[[frozenset[str]], None]
 """Told which channels' actual state may have changed."""
 
@@ -220,6 +223,8 @@ class Orchestrator:
                 await self.applier.do(desired, step)
             self._say(desired, memory, outcome.problem)
             self._schedule(memory, channel_id, outcome.next_at)
+            if any(isinstance(step, REMEMBERING) for step in outcome.steps):
+                self.wake(channel_id)
         except (SitewrightError, OSError) as error:
             log.warning("channel.trouble", extra={"channel": channel_id, "reason": str(error)})
             self._in_trouble(desired, memory, f"The node could not do what is needed: {error}")
