@@ -1,7 +1,16 @@
-"""Pages of this app."""
+"""Pages about a person's own account."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from sitewright.manager.accounts import views
+
+app_name = "accounts"
+
+urlpatterns = [
+    path("", views.account, name="account"),
+    path("link/<str:token>/", views.link, name="link"),
+    path("tokens/", views.create_token, name="token-create"),
+    path("tokens/<slug:prefix>/revoke/", views.revoke_token, name="token-revoke"),
+]

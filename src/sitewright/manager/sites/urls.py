@@ -1,7 +1,32 @@
-"""Pages of this app."""
+"""Pages about sites."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from sitewright.manager.sites.views import create, files, listing, logs, overview, settings
+
+app_name = "sites"
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="sites:list"), name="home"),
+    path("sites/", listing.listing, name="list"),
+    path("new/", create.create, name="create"),
+    path("new/name/", create.check_name, name="check-name"),
+    path("sites/<slug:name>/", overview.show, name="show"),
+    path("sites/<slug:name>/timeline/", overview.timeline, name="timeline"),
+    path("sites/<slug:name>/deploy/", create.deploy, name="deploy"),
+    path("sites/<slug:name>/logs/", logs.show, name="logs"),
+    path("sites/<slug:name>/logs/stream/", logs.stream, name="logs-stream"),
+    path("sites/<slug:name>/logs/download/", logs.download, name="logs-download"),
+    path("sites/<slug:name>/files/", files.show, name="files"),
+    path("sites/<slug:name>/files/save/", files.save, name="file-save"),
+    path("sites/<slug:name>/files/delete/", files.delete, name="file-delete"),
+    path("sites/<slug:name>/settings/", settings.show, name="settings"),
+    path("sites/<slug:name>/settings/set/", settings.set_variable, name="set"),
+    path("sites/<slug:name>/settings/unset/", settings.unset_variable, name="unset"),
+    path("sites/<slug:name>/settings/rename/", settings.rename, name="rename"),
+    path("sites/<slug:name>/settings/delete/", settings.delete, name="delete"),
+    path("sites/<slug:name>/power/<slug:action>/", settings.power, name="power"),
+]

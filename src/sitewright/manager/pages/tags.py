@@ -1,0 +1,127 @@
+"""Words, tones and icons for templates. Loaded into every template as a builtin."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django import template
+from django.conf import settings
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from sitewright.manager.pages.assets import built_file
+
+register = template.Library()
+
+TONES: Final = {
+    **dict.fromkeys(("running", "ready", "succeeded", "done", "live", "ok"), "good"),
+    **dict.fromkeys(("new", "deploying", "starting", "deleting", "queued", "waiting", "stopping", "evacuating", "pending"), "busy"),
+    **dict.fromkeys(("crashed", "failed", "late"), "bad"),
+    **dict.fromkeys(("stopped", "cancelled", "gone", "skipped"), "off"),
+    **dict.fromkeys(("sleeping", "frozen"), "idle"),
+}
+"""State → tone of its dot. `new` and `running` of other nouns are settled in ``tone``."""
+
+EVENT_TONES: Final = (
+    (("failed", "crashed", "out_of_memory"), "bad"),
+    (("unhealthy", "backoff", "dropped"), "busy"),
+    (("succeeded", "live", "ready", "created", "started"), "good"),
+)
+
+
+@register.filter
+def tone(state: str, noun: str = "") -> str:
+    """The dot's tone of a state: good, busy, bad, off or idle. An operation that runs is busy, a site that runs is good."""
+    if noun == "operation" and state == "running":
+        return "busy"
+    if noun == "site" and state == "new":
+        return "off"
+    return TONES.get(str(state), "idle")
+
+
+@register.filter
+def event_tone(kind: str) -> str:
+    """The dot's tone of an event of the timeline."""
+    for words, result in EVENT_TONES:
+        if any(word in kind for word in words):
+            return result
+    return "idle"
+
+
+@register.inclusion_tag("parts/state.html")
+def state(word: str, noun: str = "site") -> dict[str, str]:
+    """A dot and the word."""
+    return {"word": str(word), "tone": tone(word, noun)}
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    """The address of a built file, with its fingerprint, so that a browser keeps it until it changes."""
+    return f"{settings.STATIC_URL}sitewright/{name}?{built_file(name).fingerprint}"
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """One of our line icons; decoration only, the words beside it carry the meaning."""
+    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', asset("icons.svg"), name)
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """How long ago, in one unit: `just now`, `5 min ago`, `3 h ago`, `2 days ago`, then the date."""
+    if moment is None:
+        return "never"
+    passed = timezone.now() - moment
+    if passed < timedelta(minutes=1):
+        return "just now"
+    if passed < timedelta(hours=1):
+        return f"{int(passed.total_seconds() // 60)} min ago"
+    if passed < timedelta(days=1):
+        return f"{int(passed.total_seconds() // 3600)} h ago"
+    if passed < timedelta(days=7):
+        return f"{passed.days} day{'' if passed.days == 1 else 's'} ago"
+    return f"{moment:%-d %b %Y}"
+
+
+@register.inclusion_tag("parts/time.html")
+def when(moment: datetime | None) -> dict[str, object]:
+    """A moment as `5 min ago`, the exact one in its title."""
+    return {"moment": moment}
+
+
+@register.filter
+def took(step: object) -> str:
+    """How long something with started_at and finished_at took: `0.4 s`, `12 s`, `2 min 5 s`; "" while it has not ended."""
+    started, finished = getattr(step, "started_at", None), getattr(step, "finished_at", None)
+    if started is None or finished is None:
+        return ""
+    seconds = max((finished - started).total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Bytes for people: `812 B`, `14 KB`, `3.2 MB`, `1.5 GB` (of 1024)."""
+    amount = float(value or 0)
+    for unit in ("B", "KB", "MB"):
+        if amount < 1024:
+            return f"{amount:.1f} {unit}" if unit == "MB" and amount < 10 else f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GB"
+
+
+@register.filter
+def first_line(text: object) -> str:
+    """The first line of a flash message: what happened."""
+    return str(text).partition("\n")[0]
+
+
+@register.filter
+def other_lines(text: object) -> str:
+    """The rest of a flash message: why, and what to do next."""
+    return str(text).partition("\n")[2]

@@ -1,0 +1,102 @@
+"""A site as pages show it: rows turned into what a template needs, with one query a table however many sites there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from sitewright.domain.names import ChannelName, SiteName, default_host
+from sitewright.domain.states import Mode, SiteState
+from sitewright.manager.releases.models import Release
+from sitewright.manager.sites.models import Channel, Site
+from sitewright.manager.sites.state import current_operations, derive, production_channels
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteCard:
+    """What every page about a site shows. ``host`` is the address without scheme and port."""
+
+    name: str
+    team: str
+    state: str
+    mode: str
+    host: str
+    url: str
+    created_at: datetime
+
+
+def cards(sites: Iterable[Site]) -> list[SiteCard]:
+    """The sites for a page, in their order."""
+    listed = list(sites)
+    channels = production_channels(listed)
+    states = derive(channels, current_operations(listed))
+    return [_card(site, channels.get(site.id), states.get(site.id, SiteState.NEW)) for site in listed]
+
+
+def card(site: Site) -> SiteCard:
+    """One site for a page."""
+    return cards([site])[0]
+
+
+def _card(site: Site, channel: Channel | None, state: SiteState) -> SiteCard:
+    hosts = [route.host for route in channel.routes.all() if route.is_default] if channel else []
+    host = hosts[0] if hosts else default_host(SiteName(site.name), ChannelName(PRODUCTION), settings.PLATFORM.domain)
+    return SiteCard(
+        name=site.name,
+        team=site.team.name,
+        state=state.value,
+        mode=channel.mode if channel else Mode.RELEASED.value,
+        host=host,
+        url=settings.PLATFORM.url(host),
+        created_at=site.created_at,
+    )
+
+
+def stack_of(blueprint: Mapping[str, Any]) -> str:
+    """What it runs on, for people: `python · python3.11`, or "" when unknown."""
+    return " · ".join(dict.fromkeys(part for part in (blueprint.get("pack"), blueprint.get("stack")) if part))
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRow:
+    """One release in a list. ``origin`` says where the code came from."""
+
+    id: str
+    number: int
+    origin: str
+    size_bytes: int
+    created_at: datetime
+
+
+def release_rows(releases: Iterable[Release]) -> Sequence[ReleaseRow]:
+    """Releases with their builds, for a list."""
+    return [
+        ReleaseRow(
+            id=release.id,
+            number=release.number,
+            origin=_origin(release),
+            size_bytes=release.size_bytes,
+            created_at=release.created_at,
+        )
+        for release in releases
+    ]
+
+
+def _origin(release: Release) -> str:
+    source: Mapping[str, str] = release.build.source if release.build else {}
+    match source.get("kind"):
+        case "git":
+            return " ".join(part for part in (source.get("url", ""), source.get("ref", ""), release.commit[:10]) if part)
+        case "template":
+            return f"template {source.get('name', '')}"
+        case "upload":
+            return source.get("name", "") or f"archive {source.get('digest', '')[:10]}"
+        case "folder":
+            return "its folder"
+    return release.droplet[:12] or "–"

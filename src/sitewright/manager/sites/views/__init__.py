@@ -1,0 +1,1 @@
+"""Pages about sites, one file a page."""

@@ -1,0 +1,103 @@
+"""A site's settings: variables, name, power, deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from sitewright.domain.operation import OperationKind
+from sitewright.domain.states import Role
+from sitewright.errors import NotFoundError
+from sitewright.manager.keys import decrypt
+from sitewright.manager.pages.view import page, person, telling
+from sitewright.manager.sites import services
+from sitewright.manager.sites.access import site_for, variables_for
+from sitewright.manager.sites.models import EnvVar, Site
+from sitewright.manager.sites.present import PRODUCTION
+from sitewright.manager.sites.services import NewValue
+from sitewright.manager.sites.views.overview import frame
+
+ACTIONS = {kind.value: kind for kind in (OperationKind.START, OperationKind.STOP, OperationKind.RESTART)}
+
+
+@page
+@require_GET
+def show(request: HttpRequest, name: str) -> HttpResponse:
+    """Everything that can be changed; for those who may change it."""
+    site, context = frame(request, name, "settings", Role.DEVELOPER)
+    rows = variables_for(person(request), Role.DEVELOPER).filter(channel__site=site, channel__name=PRODUCTION).distinct()
+    context |= {"variables": [_shown(variable) for variable in rows], "domain": settings.PLATFORM.domain}
+    return render(request, "sites/settings.html", context)
+
+
+def _shown(variable: EnvVar) -> dict[str, Any]:
+    """A variable for the page; a secret value is not even deciphered."""
+    value = "" if variable.secret else decrypt(settings.ENCRYPTION_KEYS, variable.sealed)
+    return {"name": variable.name, "secret": variable.secret, "value": value}
+
+
+@page
+@require_POST
+def set_variable(request: HttpRequest, name: str) -> HttpResponse:
+    """Set one variable; the site restarts with it."""
+    site = site_for(person(request), name, Role.DEVELOPER)
+    value = NewValue(request.POST.get("value", ""), secret=request.POST.get("secret") == "on")
+    with telling(request):
+        services.change_env(person(request), site, {request.POST.get("variable", "").strip(): value}, [])
+        return _watch(site)
+    return redirect("sites:settings", name)
+
+
+@page
+@require_POST
+def unset_variable(request: HttpRequest, name: str) -> HttpResponse:
+    """Remove one variable; the site restarts without it."""
+    site = site_for(person(request), name, Role.DEVELOPER)
+    with telling(request):
+        services.change_env(person(request), site, {}, [request.POST.get("variable", "")])
+        return _watch(site)
+    return redirect("sites:settings", name)
+
+
+@page
+@require_POST
+def rename(request: HttpRequest, name: str) -> HttpResponse:
+    """Move to another name."""
+    site = site_for(person(request), name, Role.DEVELOPER)
+    with telling(request):
+        operation = services.rename(person(request), site, request.POST.get("name", "").strip())
+        return redirect("operations:show", operation.id)
+    return redirect("sites:settings", name)
+
+
+@page
+@require_POST
+def delete(request: HttpRequest, name: str) -> HttpResponse:
+    """Delete for good, when the name was typed."""
+    site = site_for(person(request), name, Role.OWNER)
+    with telling(request):
+        operation = services.delete(person(request), site, request.POST.get("confirm", "").strip())
+        return redirect("operations:show", operation.id)
+    return redirect("sites:settings", name)
+
+
+@page
+@require_POST
+def power(request: HttpRequest, name: str, action: str) -> HttpResponse:
+    """Start, stop, restart."""
+    site = site_for(person(request), name, Role.DEVELOPER)
+    kind = ACTIONS.get(action)
+    if kind is None:
+        raise NotFoundError("There is no such action.")
+    with telling(request):
+        services.act(person(request), site, kind)
+    return _watch(site)
+
+
+def _watch(site: Site) -> HttpResponse:
+    """To the overview, where the operation is seen at work."""
+    return redirect("sites:show", site.name)
