@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +15,7 @@ from sitewright.up.health import answers, get, wait_for
 from sitewright.up.leftovers import noted
 from sitewright.up.sample import SAMPLE, ensure_sample
 from sitewright.up.screen import Screen, say_error
+from sitewright.up.supervise import PR_SET_PDEATHSIG
 
 PART_SECONDS = 60.0
 
@@ -72,6 +75,7 @@ def present(settings: Settings, *, sample: bool, sign_in_path: str) -> int:
     """Show the start until everything answers. The exit code: 0, or what the supervisor ends with after having stopped all."""
     screen = Screen()
     supervisor = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     try:
         await_parts(settings, screen)
         sample_url = ""

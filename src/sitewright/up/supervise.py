@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ROTATE_BYTES = 10 * 1024 * 1024
 CHORES_SECONDS = 30.0
@@ -266,6 +267,9 @@ class Supervisor:
     def stop(self) -> None:
         """Stop stage after stage; "teardown" among the stages ends the instances."""
         self.say("sitewright: stopping")
+        if self.presenter:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.presenter, signal.SIGKILL)
         for names in self.stages:
             if names == ["teardown"]:
                 self.run_teardown()
