@@ -120,6 +120,11 @@ def nft_apply() -> tuple[str, ...]:
     return (NFT, "-f", "-")
 
 
+def nft_delete(tag: str) -> tuple[str, ...]:
+    """Remove the platform's table."""
+    return (NFT, "delete", "table", "inet", table_name(tag))
+
+
 def nft_chain(family: str, table: str, chain: str) -> tuple[str, ...]:
     """Print one chain as JSON."""
     return (NFT, "-j", "list", "chain", family, table, chain)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -149,6 +150,20 @@ class SandboxEngine:
         if self._network is not None:
             await self._network.close()
             self._network = None
+
+    async def dismantle(self) -> None:
+        """End everything and take back what was changed on this machine: instances, rules, control groups, folders. For `down` with
+        removal, and for tests."""
+        for instance_id in tuple(self._held):
+            await self.stop(instance_id, 0)
+            await self.remove(instance_id)
+        network, groups = self._network, self._ready().groups
+        await self.close()
+        if network is not None:
+            await network.dismantle()
+        if groups is not None:
+            groups.remove_parent()
+        shutil.rmtree(self._paths.engine, ignore_errors=True)
 
     def _ready(self) -> Ground:
         if self._ground is None:

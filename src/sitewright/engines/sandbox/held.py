@@ -37,6 +37,7 @@ class Held:
     """Set once every process has ended and ``exit`` says how."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     watch: asyncio.Task[None] | None = None
+    _first: int = 0
 
     @property
     def spec(self) -> InstanceSpec:
@@ -46,7 +47,9 @@ class Held:
     @property
     def first(self) -> int:
         """Process 1 inside, as the host numbers it; 0 when it is not known."""
-        return status_field(self.folder, "child-pid") or 0
+        if not self._first:
+            self._first = status_field(self.folder, "child-pid") or 0
+        return self._first
 
     def observed(self) -> Observed:
         """As the contract wants it."""

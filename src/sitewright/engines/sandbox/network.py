@@ -185,6 +185,10 @@ class NetworkPool:
         while self._ready:
             await self._delete(self._ready.pop())
 
+    async def dismantle(self) -> None:
+        """Remove the rules too."""
+        await self._runner.run(commands.nft_delete(self.tag))
+
 
 def _free_slice(tag: str, addresses: list[dict[str, object]]) -> int:
     """The platform's own address slice, or the next one that no other platform's interface has an address of."""

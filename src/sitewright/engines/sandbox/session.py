@@ -148,6 +148,7 @@ def set_size(descriptor: int, size: TerminalSize) -> None:
 
 async def open_session(ground: Ground, held: Held, number: int, argv: tuple[str, ...], terminal: TerminalSize | None) -> SandboxSession:
     """Start *argv* beside *held*. Raises EngineError."""
+    await _inhabited(held)
     group = f"{held.spec.id}/x{number}"
     ours: list[int] = []
     theirs: list[int] = []
@@ -172,6 +173,14 @@ async def open_session(ground: Ground, held: Held, number: int, argv: tuple[str,
         for descriptor in theirs:
             os.close(descriptor)
     return SandboxSession(process, (output, source), ground, group)
+
+
+async def _inhabited(held: Held) -> None:
+    """Wait until the instance's own command runs: before that its file system is not made."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_JOIN_SECONDS):
+            while not (held.first and children(held.first)) and not held.process.ended.is_set():
+                await asyncio.sleep(0.002)
 
 
 async def _confine(ground: Ground, group: str, process: Process) -> None:
