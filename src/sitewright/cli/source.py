@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import tarfile
@@ -73,12 +74,16 @@ def _bare(info: tarfile.TarInfo) -> tarfile.TarInfo:
 def _write_tar(root: Path, paths: list[str], pipe: int, failures: list[BaseException]) -> None:
     """Into the pipe, in a thread of its own; a failure is left in *failures*."""
     try:
-        with os.fdopen(pipe, "wb") as out, tarfile.open(fileobj=out, mode="w|gz", compresslevel=3) as tar:
+        with (
+            os.fdopen(pipe, "wb") as out,
+            gzip.GzipFile(filename="", fileobj=out, mode="wb", compresslevel=3, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w|") as tar,
+        ):
             for path in paths:
                 tar.add(root / path, arcname=path, recursive=False, filter=_bare)
     except BrokenPipeError:
         return
-    except (OSError, tarfile.TarError) as error:
+    except Exception as error:
         failures.append(error)
 
 
