@@ -41,6 +41,9 @@ def make_folder(folder: Folder, spec: InstanceSpec) -> None:
     folder.path.mkdir(mode=0o711)
     folder.path.chmod(0o711)
     os.mkfifo(folder.output, 0o600)
+    if os.geteuid() == 0:
+        # The tenant's, because apps open /dev/stderr again by name (php-fpm does).
+        os.chown(folder.output, spec.box.uid, spec.box.uid)
     folder.hosts.write_text(f"127.0.0.1 localhost {hostname(spec)}\n::1 localhost ip6-localhost\n")
     folder.status.touch(mode=0o600)
     if not sockets.makes_own(spec.listen):
