@@ -39,8 +39,8 @@ AT_ONCE = 8
 COALESCE_SECONDS = 0.01
 LAST_LINES = 10
 
-REMEMBERING = (steps.Evacuate, steps.MarkReady, steps.NoteCrash, steps.NoteServing)
-"""Steps that change only what is remembered: nothing else would make the loop look at the channel again."""
+LOOK_AGAIN = (steps.Start, steps.Remove, steps.Evacuate, steps.MarkReady, steps.NoteCrash, steps.NoteServing)
+"""Steps after which there is at once something new to plan; those that go on in the background wake the loop when they end."""
 
 Listener = Callable[[frozenset[str]], None]
 """Told which channels' actual state may have changed."""
@@ -223,7 +223,7 @@ class Orchestrator:
                 await self.applier.do(desired, step)
             self._say(desired, memory, outcome.problem)
             self._schedule(memory, channel_id, outcome.next_at)
-            if any(isinstance(step, REMEMBERING) for step in outcome.steps):
+            if any(isinstance(step, LOOK_AGAIN) for step in outcome.steps):
                 self.wake(channel_id)
         except (SitewrightError, OSError) as error:
             log.warning("channel.trouble", extra={"channel": channel_id, "reason": str(error)})

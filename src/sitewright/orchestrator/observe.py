@@ -15,7 +15,7 @@ from sitewright.orchestrator.memory import ChannelMemory, InstanceMemory
 from sitewright.orchestrator.model import Actual, Instance
 from sitewright.system.sockets import unix_sockets
 
-INDEX_VARIABLE = "SITEWRIGHT_INSTANCE"
+INDEX_VARIABLE = "SITEWRIGHT_INDEX"
 
 
 def index_of(observed: Observed) -> int:
