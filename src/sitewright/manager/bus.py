@@ -73,13 +73,20 @@ class BusThread:
         """From another event loop: run *work* in the bus's loop and wait for it; cancelling the wait cancels the work."""
         return await asyncio.wrap_future(self.spawn(work))
 
+    async def _wind_down(self) -> None:
+        if self._bus is not None:
+            await self._bus.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     def stop(self) -> None:
         """Leave the bus and end the thread."""
-        if self._bus is not None:
-            try:
-                self.run(self._bus.close(), MARGIN_SECONDS)
-            except UnavailableError:
-                log.warning("bus.close_timed_out")
+        try:
+            self.run(self._wind_down(), MARGIN_SECONDS)
+        except UnavailableError:
+            log.warning("bus.close_timed_out")
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(MARGIN_SECONDS)
         if not self._thread.is_alive():

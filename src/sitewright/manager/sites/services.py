@@ -58,7 +58,8 @@ def check_source(user: User, source: Source) -> dict[str, Any]:
     """The source as JSON for an operation. Raises NotFoundError for an upload that is not this person's, InvalidValueError."""
     if isinstance(source, UploadSource) and not uploads_for(user).filter(digest=source.digest).exists():
         raise NotFoundError("There is no such upload.", resolution="Upload the file first, then name its digest.")
-    if source.kind == "git" and not source.url.startswith(("https://", "http://", "file://")):
+    allowed = ("https://", "http://", "file://") if settings.PLATFORM.git_file_urls else ("https://", "http://")
+    if source.kind == "git" and not source.url.startswith(allowed):
         raise InvalidValueError(
             "This git address cannot be used.",
             details="It begins with https:// or http://.",

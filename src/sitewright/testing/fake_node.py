@@ -1,0 +1,254 @@
+"""A node that does everything at once, or fails as told: for tests of the manager without an orchestrator."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from dataclasses import dataclass, field
+
+from sitewright.bus.base import Bus
+from sitewright.bus.messages import (
+    Ack,
+    BuildQuery,
+    BuildRequest,
+    BuildStatus,
+    ChannelQuery,
+    DesiredDifference,
+    DesiredDigest,
+    DesiredPut,
+    ExecOpen,
+    FileContent,
+    FileEntry,
+    FileKind,
+    FileListing,
+    FileQuery,
+    FileWrite,
+    Heartbeat,
+    LogLine,
+    LogPage,
+    LogQuery,
+    Message,
+    NodeStats,
+    Nothing,
+    StreamChunk,
+)
+from sitewright.bus.subjects import node_topic, rpc, stream_in, stream_out
+from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
+from sitewright.domain.processes import Listen, ProcessSpec
+from sitewright.domain.release import Blueprint
+from sitewright.domain.states import BuildState, InstanceState, Power
+from sitewright.errors import ConflictError, NotFoundError, UnavailableError
+
+FLASK = Blueprint(pack="python", stack="host", processes=(ProcessSpec("web", "gunicorn app:app", Listen.FD),))
+STATIC = Blueprint(pack="static", stack="host", static_root="")
+
+
+@dataclass
+class Behaviour:
+    """How the node is to be. Change it while it runs."""
+
+    blueprint: Blueprint = FLASK
+    build: BuildState = BuildState.SUCCEEDED
+    build_problem: str = ""
+    problem: str = ""
+    """Why new generations do not come up; "" when they do."""
+    away: bool = False
+    """Answers nothing."""
+    slow: bool = False
+    """Takes what it is told, but does nothing until ``catch_up``."""
+
+
+@dataclass
+class FakeNode:
+    """Answers every method of a node. ``said`` holds what it would publish, oldest first, unless ``speaks``: then it publishes."""
+
+    name: str = "node1"
+    now: float = 1_800_000_000.0
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    desired: dict[str, DesiredChannel] = field(default_factory=dict)
+    applied: dict[str, int] = field(default_factory=dict)
+    serving: dict[str, str] = field(default_factory=dict)
+    """Channel id → id of the release that visitors get."""
+    builds: dict[str, BuildRequest] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+    puts: list[DesiredChannel] = field(default_factory=list)
+    said: list[Heartbeat | BuildStatus] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    speaks: bool = False
+    sequence: int = 0
+    _bus: Bus | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    async def join(self, bus: Bus) -> None:
+        """Answer on *bus*."""
+        self._bus = bus
+        for method, kind, handler in (
+            ("desired.put", DesiredPut, self._put),
+            ("desired.compare", DesiredDigest, self._compare),
+            ("channel.state", ChannelQuery, self._state),
+            ("build.start", BuildRequest, self._build),
+            ("build.status", BuildQuery, self._status),
+            ("build.cancel", BuildQuery, self._cancel),
+            ("log.read", LogQuery, self._log),
+            ("exec.open", ExecOpen, self._exec),
+            ("files.list", FileQuery, self._list),
+            ("files.read", FileQuery, self._read),
+            ("files.write", FileWrite, self._write),
+            ("files.delete", FileQuery, self._delete),
+            ("stats", Nothing, self._stats),
+        ):
+            await bus.serve(rpc(self.name, method), kind, handler)  # type: ignore[arg-type]
+
+    def take(self) -> list[Heartbeat | BuildStatus]:
+        """What it has said since the last time."""
+        with self._lock:
+            said, self.said = self.said, []
+        return said
+
+    def _check(self) -> None:
+        if self.behaviour.away:
+            raise UnavailableError("The node is away.")
+
+    async def _say(self, message: Heartbeat | BuildStatus) -> None:
+        if self.speaks and self._bus is not None:
+            topic = "heartbeat" if isinstance(message, Heartbeat) else "build"
+            await self._bus.publish(node_topic(self.name, topic), message)
+            return
+        with self._lock:
+            self.said.append(message)
+
+    async def _put(self, put: DesiredPut) -> Message:
+        self._check()
+        wanted = put.channel
+        former = self.desired.get(wanted.channel_id)
+        if former is not None and former.generation > wanted.generation:
+            raise ConflictError("An older generation.")
+        self.puts.append(wanted)
+        if wanted.removed:
+            self.desired.pop(wanted.channel_id, None)
+            self.serving.pop(wanted.channel_id, None)
+            self.applied.pop(wanted.channel_id, None)
+            return Ack()
+        self.desired[wanted.channel_id] = wanted
+        if not self.behaviour.slow:
+            await self.catch_up(wanted.channel_id)
+        return Ack()
+
+    async def catch_up(self, channel_id: str) -> None:
+        """Do what is wanted of a channel, unless there is a problem, and say so."""
+        wanted = self.desired[channel_id]
+        problem = self.behaviour.problem
+        if not problem or wanted.release is None or self.serving.get(channel_id) == wanted.release.id:
+            problem = ""
+            self.applied[channel_id] = wanted.generation
+            self.serving[channel_id] = wanted.release.id if wanted.release and wanted.power is Power.ON else ""
+        await self._say(self.heartbeat(channel_id, problem))
+
+    def heartbeat(self, channel_id: str, problem: str = "") -> Heartbeat:
+        """What it says of one channel."""
+        wanted = self.desired[channel_id]
+        release = self.serving.get(channel_id, "")
+        instance = ActualInstance(
+            id=f"i-{channel_id}", channel_id=channel_id, process="web", release_id=release, state=InstanceState.READY.value, since=self.now
+        )
+        instances = (instance,) if release and self.behaviour.blueprint.process("web") else ()
+        channel = ActualChannel(channel_id, wanted.generation, self.applied.get(channel_id, 0), problem, instances)
+        self.sequence += 1
+        return Heartbeat(node=self.name, at=self.now + self.sequence, sequence=self.sequence, full=False, channels=(channel,))
+
+    async def _compare(self, digest: DesiredDigest) -> Message:
+        self._check()
+        old = tuple(one for one, g in digest.generations.items() if one not in self.desired or self.desired[one].generation < g)
+        return DesiredDifference(wanted=old, excess=tuple(one for one in self.desired if one not in digest.generations))
+
+    async def _state(self, query: ChannelQuery) -> Message:
+        self._check()
+        if query.channel_id not in self.desired:
+            return Heartbeat(node=self.name, at=self.now, sequence=0, full=False)
+        return self.heartbeat(query.channel_id)
+
+    def _answer(self, build_id: str) -> BuildStatus:
+        if build_id not in self.builds:
+            raise NotFoundError("There is no such build.")
+        state = BuildState.CANCELLED if build_id in self.cancelled else self.behaviour.build
+        status = BuildStatus(build_id=build_id, state=state, phase="Installing", problem=self.behaviour.build_problem)
+        if state is not BuildState.SUCCEEDED:
+            return status
+        droplet = "ab" * 32 if self.builds[build_id].mode == "released" else ""
+        done = {"droplet": droplet, "size_bytes": 1000, "blueprint": self.behaviour.blueprint, "finished_at": self.now}
+        return status.model_copy(update=done)
+
+    async def _build(self, request: BuildRequest) -> Message:
+        self._check()
+        self.builds.setdefault(request.build_id, request)
+        return self._answer(request.build_id)
+
+    async def _status(self, query: BuildQuery) -> Message:
+        self._check()
+        return self._answer(query.build_id)
+
+    async def _cancel(self, query: BuildQuery) -> Message:
+        self._check()
+        self.cancelled.add(query.build_id)
+        return self._answer(query.build_id)
+
+    async def finish_builds(self, state: BuildState) -> None:
+        """Let every build end like that, and say so."""
+        self.behaviour.build = state
+        for build_id in self.builds:
+            await self._say(self._answer(build_id))
+
+    async def _log(self, query: LogQuery) -> Message:
+        self._check()
+        if query.cursor:
+            return LogPage(cursor=query.cursor, ended=True)
+        source = "build" if query.build_id else "web.1"
+        return LogPage(lines=(LogLine(at=self.now, source=source, text="Hello from the log"),), cursor="1")
+
+    async def _exec(self, opening: ExecOpen) -> Message:
+        """A program that gives back what it gets, in capitals, until its input ends."""
+        self._check()
+        bus = self._bus
+        assert bus is not None
+        out = stream_out(self.name, opening.session)
+
+        async def heard(_subject: str, chunk: StreamChunk) -> None:
+            if chunk.kind == "data":
+                louder = base64.b64encode(base64.b64decode(chunk.data).upper()).decode()
+                await bus.publish(out, StreamChunk(kind="data", data=louder))
+            elif chunk.kind in {"eof", "kill"}:
+                await bus.publish(out, StreamChunk(kind="exit", code=0 if chunk.kind == "eof" else 137))
+
+        await bus.subscribe(stream_in(self.name, opening.session), StreamChunk, heard)
+        return Ack()
+
+    async def _list(self, _query: FileQuery) -> Message:
+        self._check()
+        return FileListing(entries=tuple(FileEntry(name=name, kind=FileKind.FILE, size=len(data)) for name, data in self.files.items()))
+
+    async def _read(self, query: FileQuery) -> Message:
+        self._check()
+        if query.path not in self.files:
+            raise NotFoundError("There is no such file.")
+        return self._content(query.path)
+
+    async def _write(self, write: FileWrite) -> Message:
+        self._check()
+        if write.path in self.files and write.version != self._content(write.path).version:
+            raise ConflictError("Somebody else has changed this file.")
+        self.files[write.path] = base64.b64decode(write.data)
+        return self._content(write.path)
+
+    def _content(self, path: str) -> FileContent:
+        data = self.files[path]
+        return FileContent(data=base64.b64encode(data).decode(), version=hashlib.sha256(data).hexdigest())
+
+    async def _delete(self, query: FileQuery) -> Message:
+        self._check()
+        self.files.pop(query.path, None)
+        return Ack()
+
+    async def _stats(self, _nothing: Nothing) -> Message:
+        self._check()
+        return NodeStats(node=self.name, instances=len(self.serving), channels=len(self.desired), queue=0, uptime_seconds=1.0)
