@@ -26,7 +26,9 @@ _MAIN = re.compile(r"^if __name__ ?== ?[\"']__main__[\"']", re.MULTILINE)
 _DJANGO_SETTINGS = re.compile(r"DJANGO_SETTINGS_MODULE[\"'], ?[\"']([A-Za-z_][\w.]{0,200})[\"']")
 _PREFERRED = ("app", "application", "wsgi", "main", "asgi", "server", "api", "web", "run", "index", "site")
 
-GUNICORN = "exec gunicorn --bind fd://3 --workers 1 --threads 8 --worker-class gthread --access-logfile - --forwarded-allow-ips '*'"
+GUNICORN = "exec env LISTEN_PID=$$ gunicorn --workers 1 --threads 8 --worker-class gthread --access-logfile - --forwarded-allow-ips '*'"
+"""Takes descriptor 3 as systemd hands it over (LISTEN_FDS is set by the engine): unlike `--bind fd://3`, gunicorn then leaves the socket's
+path alone when it stops, instead of failing on a path that is not there inside."""
 UVICORN = "exec uvicorn --fd 3 --proxy-headers --forwarded-allow-ips '*'"
 
 
