@@ -17,7 +17,7 @@ from sitewright.builder.droplet import Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.log import BuildLog
 from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
-from sitewright.builder.source import fetch_git, fetch_template, fetch_upload
+from sitewright.builder.source import fetch_git, fetch_template, fetch_upload, megabytes
 from sitewright.builder.survey import survey
 from sitewright.bus.messages import BuildRequest, FolderSource, GitSource, TemplateSource, UploadSource
 from sitewright.config.paths import Paths
@@ -126,7 +126,7 @@ class BuildRun:
         await self._report("Packing")
         sealed = await self._seal(pack)
         await asyncio.to_thread(self._publish, sealed, plan)
-        self._log.say(f"Built: {sealed.files:,} files, {sealed.size_bytes / 1_000_000:.1f} MB.")
+        self._log.say(f"Built: {sealed.files:,} files, {megabytes(sealed.size_bytes)}.")
         return Built(blueprint, sealed, commit)
 
     def _prepare(self) -> None:

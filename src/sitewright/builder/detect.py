@@ -27,6 +27,6 @@ def detect(tree: Tree, toolchain: Toolchain) -> PackPlan:
     raise BuildError(
         "Nothing here says what kind of site this is.",
         details=f"Found: {shown}.",
-        resolution="Add an index.html (static site), requirements.txt (Python), package.json (Node), index.php (PHP) or a "
+        resolution="Add an index.html (static site), requirements.txt (Python), package.json (Node), index.php (PHP), a "
         "Procfile with a line like “web: ./my-server --port $PORT”.",
     )

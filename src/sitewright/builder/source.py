@@ -38,7 +38,7 @@ async def fetch_upload(bench: Bench, source: UploadSource, uploads: Path, work: 
     shelf = work / "source"
     make_folder(shelf, 0o750, owner)
     size = await asyncio.to_thread(_copy_upload, uploads / source.digest, shelf / "archive", source.digest, owner)
-    bench.log.say(f"Unpacking {source.name or 'the archive'} ({_megabytes(size)}).")
+    bench.log.say(f"Unpacking {source.name or 'the archive'} ({megabytes(size)}).")
     step = Step("Unpacking the archive", script("unpack", f"{SOURCE_TARGET}/archive", str(MAX_SOURCE_BYTES), str(MAX_SOURCE_FILES)))
     answer = json.loads(await bench.ask(step, work / "tree", mounts=(Mount(shelf, SOURCE_TARGET),)))
     if "message" in answer:
@@ -66,7 +66,8 @@ def _copy_upload(upload: Path, target: Path, digest: str, owner: tuple[int, int]
     return size
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """As people read it: 1.2 MB, 12 kB."""
     return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{max(1, size // 1000)} kB"
 
 

@@ -14,25 +14,11 @@ from typing import Any
 from sitewright.errors import BuildError
 
 READ_NAMES = frozenset(
-    [
-        "Pipfile",
-        "Procfile",
-        "composer.json",
-        "composer.lock",
-        "manage.py",
-        "mkdocs.yaml",
-        "mkdocs.yml",
-        "npm-shrinkwrap.json",
-        "package-lock.json",
-        "package.json",
-        "pnpm-lock.yaml",
-        "pyproject.toml",
-        "requirements.txt",
-        "setup.cfg",
-        "setup.py",
-        "uv.lock",
-        "yarn.lock",
-    ]
+    {
+        *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "Pipfile", "manage.py"),
+        *("package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock"),
+        *("composer.json", "composer.lock", "mkdocs.yml", "mkdocs.yaml", "Procfile"),
+    }
 )
 """Files whose text detection may need, in the first two folders."""
 
