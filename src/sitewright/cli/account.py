@@ -52,9 +52,10 @@ def whoami(as_json: JsonOption = False) -> None:
 
     with connected() as client:
         me = client.get("/me")
+        teams = list(client.items("/teams"))
         url = client.place.url
     if as_json:
-        print_json({**me, "url": url})
+        print_json({**me, "url": url, "teams": teams})
         return
-    teams = ", ".join(str(team.get("name", team)) if isinstance(team, dict) else str(team) for team in me.get("teams", []))
-    print_fields([("Platform", url), ("You", me.get("email")), ("Teams", teams)])
+    roles = ", ".join(f"{team['name']} ({team['role']})" for team in teams)
+    print_fields([("Platform", url), ("You", me.get("email")), ("Administrator", "yes" if me.get("admin") else "no"), ("Teams", roles)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -147,11 +148,12 @@ class Client:
             "POST", "/uploads", content=chunks, params={"filename": filename}, headers={"Content-Type": "application/octet-stream"}
         )
 
-    def events(self, path: str, **parameters: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Server-sent events as (event, data), until the server ends the stream."""
+    def events(self, path: str, after: str = "", **parameters: Any) -> Iterator[Event]:
+        """Server-sent events until the server ends the stream; only those that came *after* that event id."""
         query = {name: value for name, value in parameters.items() if value is not None}
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         try:
-            with self._http.stream("GET", PREFIX + path, params=query, timeout=httpx.Timeout(30.0, read=None)) as answer:
+            with self._http.stream("GET", PREFIX + path, params=query, headers=headers, timeout=httpx.Timeout(30.0, read=90.0)) as answer:
                 if answer.status_code >= 400:
                     raise problem(answer.status_code, answer.read())
                 yield from parse_events(answer.iter_lines())
@@ -159,20 +161,31 @@ class Client:
             raise self._away(error) from error
 
 
-def parse_events(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Server-sent events out of lines: (event, data as JSON). What is not a JSON object is wrapped as {"text": …}."""
-    event = "message"
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event. ``id`` is the last id that the server gave, "" before the first."""
+
+    kind: str
+    data: dict[str, Any]
+    id: str = ""
+
+
+def parse_events(lines: Iterable[str]) -> Iterator[Event]:
+    """Server-sent events out of lines. Data that is not a JSON object is wrapped as {"text": …}."""
+    kind, last_id = "message", ""
     data: list[str] = []
     for line in lines:
         if not line:
             if data:
-                yield event, _object("\n".join(data))
-            event, data = "message", []
+                yield Event(kind, _object("\n".join(data)), last_id)
+            kind, data = "message", []
         elif not line.startswith(":"):
             field, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if field == "event":
-                event = value
+                kind = value
+            elif field == "id":
+                last_id = value
             elif field == "data":
                 data.append(value)
 

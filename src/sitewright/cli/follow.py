@@ -29,11 +29,11 @@ def versions(client: Client, operation_id: str, clock: Callable[[], float] = tim
     silent_since = clock()
     while True:
         try:
-            for event, operation in client.events(f"/operations/{operation_id}/stream"):
-                if event == "operation":
+            for event in client.events(f"/operations/{operation_id}/stream"):
+                if event.kind == "operation":
                     silent_since = clock()
-                    yield operation
-                    if operation["state"] in FINAL:
+                    yield event.data
+                    if event.data["state"] in FINAL:
                         return
             operation = client.get(f"/operations/{operation_id}")
             yield operation
@@ -78,9 +78,11 @@ class Watcher:
     def _follow_build(self, build: str) -> None:
         try:
             with Client(self._client.place) as client:
-                for event, line in client.events(f"/builds/{build}/logs/stream"):
-                    if event == "line":
-                        self.line("    " + terminal_text(str(line.get("text", ""))))
+                for event in client.events(f"/builds/{build}/logs/stream"):
+                    if event.kind == "line":
+                        self.line("    " + terminal_text(str(event.data.get("text", ""))))
+                    elif event.kind == "end":
+                        return
         except SitewrightError:
             # The log is a courtesy: the operation itself says how it ended.
             return

@@ -28,16 +28,16 @@ def logs(
     if as_json:
         from sitewright.cli.output import print_json  # noqa: PLC0415
 
-        print_json(page.get("items", []))
+        print_json(page["lines"])
         return
-    for line in page.get("items", []):
+    for line in page["lines"]:
         _print(line)
 
 
 def _print(line: dict[str, Any]) -> None:
     from sitewright.cli.output import terminal_text, when  # noqa: PLC0415
 
-    head = " ".join(part for part in (when(line.get("at")), str(line.get("process") or "")) if part)
+    head = " ".join(part for part in (when(line.get("at")), str(line.get("source") or "")) if part)
     print(f"{head}  {terminal_text(str(line.get('text', '')))}", flush=True)
 
 
@@ -46,16 +46,22 @@ def _follow(client: Client, name: str, *, process: str, tail: int, as_json: bool
     import json  # noqa: PLC0415
     import time  # noqa: PLC0415
 
-    from sitewright.errors import UnavailableError  # noqa: PLC0415
+    from sitewright.errors import SitewrightError, UnavailableError  # noqa: PLC0415
 
+    after = ""
     while True:
         try:
-            for event, line in client.events(site_path(name, "/logs/stream"), process=process or None, tail=tail):
-                if event == "line" and as_json:
-                    print(json.dumps(line, ensure_ascii=False), flush=True)
-                elif event == "line":
-                    _print(line)
+            for event in client.events(site_path(name, "/logs/stream"), after, process=process or None, tail=tail):
+                after = event.id or after
+                if event.kind == "line" and as_json:
+                    print(json.dumps(event.data, ensure_ascii=False), flush=True)
+                elif event.kind == "line":
+                    _print(event.data)
+                elif event.kind == "problem":
+                    raise SitewrightError(event.data.get("message", ""), resolution=event.data.get("resolution", ""))
+                elif event.kind == "end":
+                    return
         except UnavailableError:
             typer.echo("(the connection broke; trying again)", err=True)
-        tail = 0
+        tail = tail if not after else 0
         time.sleep(1.0)

@@ -58,7 +58,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def status(as_json: JsonOption = False) -> None:
     """Say how the platform is: its parts, its nodes and how many sites run."""
-    from sitewright.cli.output import print_fields, print_json  # noqa: PLC0415
+    from sitewright.cli.output import print_fields, print_json, print_table  # noqa: PLC0415
 
     with connected() as client:
         body = client.get("/status")
@@ -66,15 +66,25 @@ def status(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({**body, "url": url})
         return
-    print_fields([("platform", url), *((name.replace("_", " "), _words(value)) for name, value in body.items() if name != "url")])
+    down = [check for check in body.get("checks", []) if not check.get("ok")]
+    sites = ", ".join(f"{count} {state}" for state, count in body.get("sites", {}).items())
+    print_fields(
+        [("Platform", url), ("Version", body.get("version")), ("Sites", sites or "none"), ("State", "in trouble" if down else "well")]
+    )
+    print()
+    checks = [[check["name"], "well" if check["ok"] else "down", check.get("note")] for check in body.get("checks", [])]
+    print_table(("part", "state", "note"), checks, empty="The manager names no parts.")
+    print()
+    nodes = [[node["name"], node.get("engine"), _seconds(node.get("heartbeat_age")), _memory(node)] for node in body.get("nodes", [])]
+    print_table(("node", "engine", "heard", "memory"), nodes, empty="No node has spoken yet.")
 
 
-def _words(value: object) -> str:
-    """A value of the status for people: lists and mappings become one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {_words(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return "; ".join(_words(inner) for inner in value) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
+def _seconds(age: object) -> str:
+    return f"{age:.0f} s ago" if isinstance(age, int | float) else "never"
+
+
+def _memory(node: dict[str, object]) -> str:
+    used, total = node.get("memory_used"), node.get("memory_total")
+    if not isinstance(used, int) or not isinstance(total, int) or not total:
+        return ""
+    return f"{used / 1024**3:.1f} of {total / 1024**3:.1f} GB"

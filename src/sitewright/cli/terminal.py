@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sitewright.cli.client import PREFIX, problem
 from sitewright.cli.place import Place
-from sitewright.errors import UnavailableError
+from sitewright.errors import SitewrightError, UnavailableError
 
 CONNECT_SECONDS = 15.0
 
@@ -97,8 +97,8 @@ def _receive(connection: ClientConnection) -> int:
         told = json.loads(message)
         if told.get("kind") == "exit":
             return int(told.get("code", 1))
-        if told.get("kind") == "error":
-            raise problem(int(told.get("status", 500)), message.encode())
+        if told.get("kind") == "problem":
+            raise SitewrightError(told.get("message", ""), details=told.get("details", ""), resolution=told.get("resolution", ""))
     raise UnavailableError(
         "The connection ended before the command did.", resolution="The command may still run; look at it with `exec` again."
     )
