@@ -1,28 +1,27 @@
-"""Everything around nginx that touches the disk: its folders, its configuration file, its command line, its logs, its orphans."""
+"""Everything around nginx that touches the disk: its folders, its configuration file and pages, its command line."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
-import signal
+import sys
 from importlib import resources
 from pathlib import Path
 
 from sitewright.commands.nginx import check_argv, run_argv
 from sitewright.config.settings import Settings
 from sitewright.errors import PreflightError
+from sitewright.router import start
 from sitewright.router.binary import find_nginx
 from sitewright.router.pages import PAGES, html, problem
 from sitewright.router.render import RouterConfig, render_config
+from sitewright.router.table import fastcgi_socket
 from sitewright.system.accounts import is_root, router_account
 from sitewright.system.files import write_atomic
 from sitewright.system.processes import run_blocking
 
 MOST_WORKERS = 2
 MOST_OPEN_FILES = 16384
-LOG_BYTES = 32 * 1024 * 1024
-LOGS_KEPT = 3
 
 
 def router_config(settings: Settings) -> RouterConfig:
@@ -57,8 +56,6 @@ def prepare_folders(settings: Settings) -> None:
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     for folder in (config.run, config.home, config.folder, config.folder / "pages", config.temporary, paths.logs):
         _let_enter(folder)
-    if not master_pid(settings):
-        (config.folder / "php.sock").unlink(missing_ok=True)
 
 
 def write_config(settings: Settings) -> Path:
@@ -74,10 +71,11 @@ def write_config(settings: Settings) -> Path:
 
 
 def nginx_argv(settings: Settings) -> list[str]:
-    """Run nginx in the foreground. Start it as leader of a session of its own, so that ``end_orphans`` can tell its workers later; TERM
-    ends it at once, QUIT after the requests under way. Raises PreflightError when there is no nginx."""
+    """Run nginx in the foreground, as leader of a process group: a killed master leaves workers that hold the port. TERM ends it at once,
+    QUIT after the requests under way. Raises PreflightError when there is no nginx."""
     folder = router_config(settings).folder
-    return run_argv(find_nginx(), folder / "nginx.conf", folder)
+    nginx = run_argv(find_nginx(), folder / "nginx.conf", folder)
+    return [sys.executable, "-I", "-S", start.__file__, str(fastcgi_socket(settings.paths)), *nginx]
 
 
 def test_config(settings: Settings) -> None:
@@ -92,89 +90,8 @@ def test_config(settings: Settings) -> None:
         )
 
 
-def master_pid(settings: Settings) -> int:
-    """The running master's process id, 0 when there is none."""
-    pid = _noted_pid(settings)
-    return pid if pid and _is_nginx(pid) else 0
-
-
-def reopen_logs(settings: Settings) -> None:
-    """Have nginx open its log files by name again (USR1); nothing happens when it does not run."""
-    pid = master_pid(settings)
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGUSR1)
-
-
-def rotate_logs(settings: Settings, most_bytes: int = LOG_BYTES, kept: int = LOGS_KEPT) -> bool:
-    """Set aside each of nginx's logs that has grown past *most_bytes* (access.log → access.log.1 → …), keeping the last *kept*.
-
-    Returns whether any was. Call it every minute or so.
-    """
-    rotated = False
-    for name in ("access.log", "nginx-error.log"):
-        log = settings.paths.logs / name
-        with contextlib.suppress(FileNotFoundError):
-            if log.stat().st_size <= most_bytes:
-                continue
-            for number in range(kept - 1, 0, -1):
-                with contextlib.suppress(FileNotFoundError):
-                    log.with_name(f"{name}.{number}").replace(log.with_name(f"{name}.{number + 1}"))
-            log.replace(log.with_name(f"{name}.1"))
-            rotated = True
-    if rotated:
-        reopen_logs(settings)
-    return rotated
-
-
-def end_orphans(settings: Settings) -> int:
-    """Ask workers whose master was killed to finish (QUIT): they hold the port. Returns how many there were.
-
-    They are told by their session, which bears the dead master's number: the kernel gives that number to nobody while one of them lives.
-    """
-    master = _noted_pid(settings)
-    if not master or _is_nginx(master):
-        return 0
-    orphans = [pid for pid in _processes() if _session(pid) == master and _is_nginx(pid)]
-    for pid in orphans:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGQUIT)
-    return len(orphans)
-
-
 def _let_enter(folder: Path) -> None:
     """Workers are another user: they may pass through, not list."""
     mode = folder.stat().st_mode
     if mode & 0o011 != 0o011:
         folder.chmod((mode & 0o7777) | 0o011)
-
-
-def _noted_pid(settings: Settings) -> int:
-    try:
-        return int((router_config(settings).folder / "nginx.pid").read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _stat(pid: int) -> list[str]:
-    """/proc/<pid>/stat (proc(5)): name first, then state, parent, group, session …; empty for a process that is gone or a zombie."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return []
-    name, _, rest = text.partition(" (")[2].rpartition(") ")
-    fields = rest.split()
-    return [] if fields[0] == "Z" else [name, *fields]
-
-
-def _is_nginx(pid: int) -> bool:
-    return _stat(pid)[:1] == ["nginx"]
-
-
-def _session(pid: int) -> int:
-    fields = _stat(pid)
-    return int(fields[4]) if fields else 0

@@ -10,6 +10,7 @@ On disk, below the run folder::
         f0 … f15             → sockets of php-fpm; slots 0 … 15 then lead to nginx's own FastCGI server
         fallback             → n/<path of the file in public that answers unknown paths>
         docroot              → n/<document root as php-fpm sees it>
+        app                                              a marker: there are slots (nginx's -e is blind to sockets)
         starting | stopped | crashed                     a marker: which page a visitor finds
 
 nginx cannot read a value from a file, but it can resolve a symlink (``$realpath_root``): that is why file names are spelt as folders
@@ -149,7 +150,10 @@ class RouteTable:
     def _slots(self, folder: Path, route: ChannelRoute) -> None:
         prefix = ""
         sockets = spread(route.sockets)
-        if route.fastcgi_root and sockets:
+        if not sockets:
+            return
+        (folder / "app").touch(mode=0o644)
+        if route.fastcgi_root:
             prefix = "f"
             _spell(folder, "docroot", route.fastcgi_root.removeprefix("/"))
             _link_slots(folder, "", (self._fastcgi_socket,) * SLOTS)
