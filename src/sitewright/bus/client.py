@@ -9,16 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import nats
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NatsSubscription
-from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 from pydantic import ValidationError
 
 from sitewright.bus.base import Answerer, Listener, M, Subscription, decode_answer, to_failure
 from sitewright.bus.messages import Message
+from sitewright.bus.nats_library import Client, Msg, NoRespondersError, nats
+from sitewright.bus.nats_library import Error as NatsError
+from sitewright.bus.nats_library import Subscription as NatsSubscription
 from sitewright.errors import InvalidValueError, SitewrightError, UnavailableError
 
 log = logging.getLogger(__name__)
