@@ -44,7 +44,7 @@ def show(request: HttpRequest, operation_id: str) -> HttpResponse:
 
 def _context(request: HttpRequest, operation: Operation) -> dict[str, Any]:
     may_change = for_user(person(request), Role.DEVELOPER).filter(id=operation.id).exists()
-    return {"operation": card(operation), "may_change": may_change, "site_exists": operation.site_id is not None}
+    return {"operation": card(operation), "may_change": may_change, "site_exists": operation.site_id is not None, "here": True}
 
 
 @page

@@ -15,7 +15,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
     theme = request.COOKIES.get("theme", "")
     return {
         "theme": theme if theme in THEMES else "",
-        "version": __version__,
+        "platform_version": __version__,
         "sign_up_open": settings.SIGN_UP_OPEN,
         "request_id": getattr(request, "request_id", ""),
     }

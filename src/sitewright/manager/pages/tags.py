@@ -7,6 +7,7 @@ from typing import Final
 
 from django import template
 from django.conf import settings
+from django.forms import BoundField, Select
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -66,6 +67,14 @@ def asset(name: str) -> str:
 def icon(name: str) -> SafeString:
     """One of our line icons; decoration only, the words beside it carry the meaning."""
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', asset("icons.svg"), name)
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """A form field drawn as one of our controls, whoever made the form; a wrong one says so to screen readers."""
+    kind = "form-select" if isinstance(field.field.widget, Select) else "form-control"
+    marks = {"aria-invalid": "true"} if field.errors else {}
+    return field.as_widget(attrs={**field.field.widget.attrs, "class": kind, **marks})
 
 
 @register.filter

@@ -61,3 +61,4 @@ class CreateForm(SourceForm):
         field = self.fields["team"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(name, name) for name in teams]
+        field.required = len(teams) > 1

@@ -56,7 +56,7 @@ def _entry(folder: str, entry: FileEntry) -> dict[str, Any]:
 def crumbs(folder: str) -> list[dict[str, str]]:
     """The way from the uppermost folder to this one."""
     parts = PurePosixPath(folder).parts
-    return [{"name": "folder", "path": ""}] + [{"name": part, "path": "/".join(parts[: index + 1])} for index, part in enumerate(parts)]
+    return [{"name": "Files", "path": ""}] + [{"name": part, "path": "/".join(parts[: index + 1])} for index, part in enumerate(parts)]
 
 
 def _file(request: HttpRequest, channel: Channel, folder: str) -> dict[str, Any]:
