@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sitewright.domain.processes import Listen
 from sitewright.engines.base import APP_DIRECTORY, DATA_DIRECTORY, SOCKET_PATH, InstanceSpec, Sandboxed
 
 USER = "site"
@@ -47,4 +48,9 @@ def defaults(box: Sandboxed, *, extra_authorities: bool) -> tuple[tuple[str, str
 
 def of_instance(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
     """What the engine alone decides about an instance's environment."""
-    return (("PORT", str(spec.port)), ("SOCKET", SOCKET_PATH), ("SITEWRIGHT_DATA", DATA_DIRECTORY))
+    own = [("PORT", str(spec.port)), ("SITEWRIGHT_INSTANCE", spec.id), ("SITEWRIGHT_PROCESS", spec.process)]
+    if spec.listen in {Listen.SOCKET, Listen.FASTCGI}:
+        own.append(("SOCKET", SOCKET_PATH))
+    if any(mount.target == DATA_DIRECTORY for mount in spec.box.mounts):
+        own.append(("SITEWRIGHT_DATA", DATA_DIRECTORY))
+    return tuple(own)

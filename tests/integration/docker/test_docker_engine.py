@@ -265,7 +265,7 @@ async def test_without_network_there_is_loopback_only(platform: Platform) -> Non
 async def test_a_flood_costs_its_owner_lines_and_nobody_time(platform: Platform) -> None:
     spec = platform.spec("yes 'a line that says nothing at all'", Listen.NONE)
     await platform.engine.start(spec)
-    await platform.heard.until(spec.id, b"lines were left out")
+    await platform.heard.until(spec.id, b"lines dropped")
     await platform.engine.stop(spec.id, 0)
     assert len(platform.heard.text[spec.id]) < 512 * 1024
 

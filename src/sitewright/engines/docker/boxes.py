@@ -13,9 +13,8 @@ from sitewright.engines.docker.image import HOST_STACK, LAUNCHER, PYTHON
 from sitewright.engines.docker.labels import instance_labels, job_labels
 from sitewright.errors import EngineError
 
-HANDED_OVER = {Listen.FD: "fd", Listen.PORT: "port"}
-"""Listen modes in which the engine makes the socket, and what the launcher calls them."""
-MADE_BY_APP = frozenset({Listen.SOCKET, Listen.FASTCGI})
+LAUNCHED = {Listen.FD: "fd", Listen.PORT: "port"}
+"""Listen modes in which the launcher makes the socket, and what it calls them."""
 SOCKET_FOLDER = str(Path(SOCKET_PATH).parent)
 
 
@@ -67,16 +66,16 @@ def _binds(base: Base, box: Sandboxed, *extra: Bind) -> tuple[Bind, ...]:
 
 
 def instance_argv(spec: InstanceSpec) -> tuple[str, ...]:
-    """What runs first inside: the launcher where a socket is handed over, else the app itself."""
+    """What runs first inside: the launcher where it makes the socket, else the app itself."""
     app = ("/bin/sh", "-c", spec.box.command)
-    if spec.listen not in HANDED_OVER:
+    if spec.listen not in LAUNCHED:
         return app
-    return (PYTHON, "-I", "-S", LAUNCHER, HANDED_OVER[spec.listen], str(spec.port), "--", *app)
+    return (PYTHON, "-I", "-S", LAUNCHER, LAUNCHED[spec.listen], str(spec.port), "--", *app)
 
 
 def instance_container(base: Base, spec: InstanceSpec, network: str) -> Container:
     """The container of an instance. Raises EngineError for an unknown stack."""
-    sockets = () if spec.listen is Listen.NONE else (Bind(str(spec.socket.parent / "in"), SOCKET_FOLDER, spec.listen in MADE_BY_APP),)
+    sockets = () if spec.listen is Listen.NONE else (Bind(str(spec.socket.parent / "in"), SOCKET_FOLDER, writable=True),)
     return Container(
         image=base.image_for(spec.box.stack),
         argv=instance_argv(spec),

@@ -37,7 +37,7 @@ from sitewright.engines.base import (
     TerminalSize,
 )
 from sitewright.engines.docker import sockets
-from sitewright.engines.docker.boxes import MADE_BY_APP, Base, account_files, check_mounts, instance_container, job_container
+from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, check_mounts, instance_container, job_container
 from sitewright.engines.docker.capabilities import capabilities
 from sitewright.engines.docker.daemon import CONFLICT, Daemon, DaemonError
 from sitewright.engines.docker.execs import DockerExec, start_exec
@@ -55,6 +55,8 @@ from sitewright.system.processes import CommandFailedError, Runner, SystemRunner
 EXIT_SECONDS = 30.0
 """How long a killed container may take to be gone."""
 DRAIN_SECONDS = 3.0
+SOCKET_SECONDS = 20.0
+SOCKET_POLL_SECONDS = 0.01
 log = logging.getLogger(__name__)
 
 
@@ -147,29 +149,24 @@ class DockerEngine:
 
     async def _launch(self, spec: InstanceSpec) -> None:
         self._write_accounts(spec.box.uid)
-        handover = sockets.Handover(spec) if sockets.is_handed_over(spec.listen) else None
-        try:
-            async with self._network(spec.box.uid, wanted=spec.box.network) as network:
-                await self._create(spec.id, instance_container(self._ready, spec, network))
-                await self._daemon.ask("POST", f"containers/{self._name(spec.id)}/start")
-            if handover is not None:
-                await self._deliver(spec, handover)
-        finally:
-            if handover is not None:
-                handover.close()
+        async with self._network(spec.box.uid, wanted=spec.box.network) as network:
+            await self._create(spec.id, instance_container(self._ready, spec, network))
+            await self._daemon.ask("POST", f"containers/{self._name(spec.id)}/start")
+        if spec.listen in LAUNCHED:
+            await self._wait_for_socket(spec)
 
-    async def _deliver(self, spec: InstanceSpec, handover: sockets.Handover) -> None:
-        """Until the launcher has the socket, or has ended without asking for it: then the exit tells why."""
-        waiting = asyncio.ensure_future(self._daemon.ask("POST", f"containers/{self._name(spec.id)}/wait", timeout=None))
-        delivering = asyncio.ensure_future(handover.deliver())
+    async def _wait_for_socket(self, spec: InstanceSpec) -> None:
+        """Until the launcher's socket is linked, or the container has ended without one: then the exit tells why."""
+        ended = asyncio.ensure_future(self._daemon.ask("POST", f"containers/{self._name(spec.id)}/wait", timeout=None))
         try:
-            await asyncio.wait({waiting, delivering}, return_when=asyncio.FIRST_COMPLETED)
-            if delivering.done() and (error := delivering.exception()) is not None:
-                log.warning("docker_socket_not_taken", extra={"instance": spec.id, "details": str(error)})
+            async with asyncio.timeout(SOCKET_SECONDS):
+                while not sockets.publish(spec) and not ended.done():
+                    await asyncio.wait({ended}, timeout=SOCKET_POLL_SECONDS)
+        except TimeoutError:
+            log.warning("docker_no_socket", extra={"instance": spec.id})
         finally:
-            for task in (waiting, delivering):
-                task.cancel()
-            await asyncio.gather(waiting, delivering, return_exceptions=True)
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
     async def _create(self, identity: str, container: Container) -> None:
         await self._daemon.ask("POST", "containers/create", params={"name": self._name(identity)}, body=container_body(container))
@@ -282,12 +279,10 @@ class DockerEngine:
         if seen is None or not seen["State"]["Running"] or seen["State"]["Paused"]:
             return False
         spec = observed_from(seen).spec
-        if spec.listen is Listen.NONE:
+        if spec.listen is Listen.NONE or not sockets.publish(spec):
             return False
         if spec.listen is Listen.PORT:
             return await asyncio.to_thread(sockets.port_is_open, int(seen["State"]["Pid"]), spec.port)
-        if spec.listen in MADE_BY_APP and not sockets.publish(spec):
-            return False
         return await sockets.connects(spec.socket)
 
     async def stats(self, instance_id: str) -> Stats:

@@ -89,7 +89,7 @@ def skeleton(launcher: bytes) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in FOLDERS:
             member = tarfile.TarInfo(name)
-            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            member.type, member.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755  # which a tmpfs there takes over
             tar.addfile(member)
         for name, target in LINKS:
             member = tarfile.TarInfo(name)

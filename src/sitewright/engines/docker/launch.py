@@ -1,9 +1,10 @@
-"""Runs first inside a container: takes the listening socket from the engine, then becomes the app.
+"""Runs first inside a container: makes the listening socket, then becomes the app.
 
     launch.py fd|port PORT -- program argument…
 
-Docker cannot hand descriptors over, so the engine offers the socket it has made on a unix socket of its own (SCM_RIGHTS). With ``fd``
-the app gets it as descriptor 3; with ``port`` a relay gets it, which runs beside the app in the same network and control groups.
+Docker cannot hand descriptors over, so the socket is made inside, before any of the tenant's code runs; the engine links it to where the
+router connects. With ``fd`` the app gets it as descriptor 3; with ``port`` a relay gets it, which runs beside the app in the same network
+and control groups. The socket's name is a path that the app may remove: gunicorn does so when it stops, and without that stops at once.
 Standard library only; this file is copied into the image and is not imported by the platform.
 """
 
@@ -13,30 +14,29 @@ import os
 import socket
 import sys
 
-HANDOVER = "/run/sitewright/handover"
+SOCKET = "/run/sitewright/web.sock"
 RELAY = "/lib/systemd/systemd-socket-proxyd"
-PATIENCE_SECONDS = 20.0
+BACKLOG = 1024
 FIRST_DESCRIPTOR = 3
-UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 
-def receive() -> int:
-    """The listening socket. Raises OSError when the engine does not offer one."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(PATIENCE_SECONDS)
-        client.connect(HANDOVER)
-        _, descriptors, _, _ = socket.recv_fds(client, 1, 1)
-    if not descriptors:
-        raise OSError("the engine closed without handing over a socket")
-    return descriptors[0]
+def listen() -> int:
+    """A listening socket at ``SOCKET``; the engine waits for its mode, which is set when it listens. Raises OSError."""
+    os.umask(0o777)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(SOCKET)
+    os.umask(0o022)
+    listener.listen(BACKLOG)
+    os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - pathlib takes 10 ms to import; only the router may enter the folder
+    return listener.detach()
 
 
 def become(descriptor: int, program: str, arguments: list[str]) -> None:
-    """Replace this process by *program* with the socket as descriptor 3, as systemd's socket activation does."""
+    """Replace this process by *program* with the socket as descriptor 3."""
     if descriptor != FIRST_DESCRIPTOR:
         os.dup2(descriptor, FIRST_DESCRIPTOR)
     os.set_inheritable(FIRST_DESCRIPTOR, True)
-    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+    os.environ["LISTEN_FDS"] = "1"
     os.execv(program, arguments)  # noqa: S606 - a list, and no shell
 
 
@@ -52,17 +52,15 @@ def start_relay(descriptor: int, port: str) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
+    # Only the relay is told by LISTEN_PID that it is meant: gunicorn would take descriptor 3 twice, for `fd://3` and for this.
+    os.environ["LISTEN_PID"] = str(os.getpid())
     become(descriptor, RELAY, [RELAY, "--connections-max=1024", f"127.0.0.1:{port}"])
 
 
 def main() -> None:
-    """Take the socket, start a relay if one is wanted, become the app."""
+    """Make the socket, start a relay if one is wanted, become the app."""
     mode, port, _, *argv = sys.argv[1:]
-    try:
-        listener = receive()
-    except OSError as error:
-        print(f"The platform did not hand over the listening socket: {error}", file=sys.stderr)
-        raise SystemExit(UNAVAILABLE) from error
+    listener = listen()
     if mode == "port":
         start_relay(listener, port)
         os.close(listener)

@@ -92,15 +92,18 @@ class Follower:
     async def run(self) -> None:
         """Read until the container has ended and everything was read, through restarts of the connection."""
         since = since_parameter(self._stamp)
+        silent = False
         while True:
             try:
                 flooded = await self._read(since)
                 running = await self._is_running()
+                silent = False
             except DaemonError as error:
                 if error.status == NOT_FOUND:
                     return
-                log.warning("docker_log_interrupted", extra={"identity": self._identity, "details": error.details})
-                flooded, running = False, True
+                if not silent:
+                    log.warning("docker_log_interrupted", extra={"identity": self._identity, "details": error.details})
+                flooded, running, silent = False, True, True
             if not running and not flooded:
                 return
             await asyncio.sleep(PAUSE_SECONDS)
@@ -118,7 +121,7 @@ class Follower:
                 async for frame in frames(stream):
                     stamp, _, text = frame.partition(b" ")
                     if not self._allowance.take(len(text)):
-                        notice = f"… faster than {self._rate // 1024} KiB a second: lines were left out here …\n"
+                        notice = f"[sitewright] lines dropped: more than {self._rate // 1024} KiB a second\n"
                         self._sink(self._identity, notice.encode())
                         return True
                     self._stamp = stamp.decode(errors="replace")

@@ -1,8 +1,8 @@
-"""The socket that the router connects to, however the app came by it.
+"""The socket that the router connects to, whoever made it.
 
-``<run>/i/<id>/s`` belongs to the engine and is never inside the container. What is, is ``<run>/i/<id>/in``: in it the engine offers the
-listening socket (FD, PORT), or the app makes its own (SOCKET, FASTCGI), which the engine then links to ``s``. A hard link to the
-socket itself, not a symlink: a tenant who puts a symlink there would steer the router to any socket that it may open.
+``<run>/i/<id>/s`` belongs to the engine and is never inside the container. What is, is ``<run>/i/<id>/in``: there the launcher (FD, PORT)
+or the app itself (SOCKET, FASTCGI) makes a socket, which the engine then links to ``s``. A hard link to the very socket, not a symlink: a
+tenant who puts a symlink there would steer the router to any socket that it may open.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ import socket
 import stat
 from pathlib import Path
 
-from sitewright.domain.processes import Listen
 from sitewright.engines.base import SOCKET_PATH, InstanceSpec
-from sitewright.engines.docker.boxes import HANDED_OVER
+from sitewright.engines.docker.boxes import LAUNCHED
 from sitewright.errors import EngineError
 from sitewright.system.accounts import is_root, router_account
 
-BACKLOG = 1024
-HANDOVER_SECONDS = 20.0
+OPEN_MODE = 0o666
 APP_SOCKET = Path(SOCKET_PATH).name
 MAX_PATH = 107
 LISTENING = "0A"
@@ -57,45 +55,6 @@ def clear(path: Path) -> None:
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _listen(path: Path, mode: int) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(str(path))
-        path.chmod(mode)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-class Handover:
-    """One listening socket, and the place where the launcher fetches it."""
-
-    def __init__(self, spec: InstanceSpec) -> None:
-        self._offer_path = inner_folder(spec) / "handover"
-        self._web = _listen(spec.socket, 0o666)
-        self._offer = _listen(self._offer_path, 0o600)
-        self._offer.setblocking(False)
-        if is_root():
-            os.chown(self._offer_path, spec.box.uid, spec.box.uid)
-
-    async def deliver(self) -> None:
-        """Hand the socket to the first who asks. Raises TimeoutError when nobody has asked in time, OSError when it broke off."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(HANDOVER_SECONDS):
-            client, _ = await loop.sock_accept(self._offer)
-        with client:
-            client.setblocking(True)
-            socket.send_fds(client, [b"w"], [self._web.fileno()])
-
-    def close(self) -> None:
-        """Keep no copy: from now on only the container holds the socket, and it ends with it."""
-        self._web.close()
-        self._offer.close()
-        self._offer_path.unlink(missing_ok=True)
-
-
 def publish(spec: InstanceSpec) -> bool:
     """Link the app's own socket to where the router connects, if it has made one; True when it is there. Follows no symlink of the
     tenant's."""
@@ -110,21 +69,20 @@ def publish(spec: InstanceSpec) -> bool:
     finally:
         os.close(folder)
     try:
-        return _link(made, spec.socket)
+        found = os.fstat(made)
+        unready = spec.listen in LAUNCHED and stat.S_IMODE(found.st_mode) != OPEN_MODE
+        return stat.S_ISSOCK(found.st_mode) and not unready and _link(made, found, spec.socket)
     finally:
         os.close(made)
 
 
-def _link(made: int, place: Path) -> bool:
-    found = os.fstat(made)
-    if not stat.S_ISSOCK(found.st_mode):
-        return False
+def _link(made: int, found: os.stat_result, place: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         there = place.lstat()
         if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
             return True
     source = f"/proc/self/fd/{made}"
-    os.chmod(source, 0o666)  # noqa: PTH101, S103 - the folder around it lets only the router in
+    os.chmod(source, OPEN_MODE)  # noqa: PTH101 - the folder around it lets only the router in
     place.with_name("new").unlink(missing_ok=True)
     folder = os.open(place.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -159,8 +117,3 @@ def port_is_open(pid: int, port: int) -> bool:
                 if fields[3] == LISTENING and int(number, 16) == port and address in REACHABLE:
                     return True
     return False
-
-
-def is_handed_over(listen: Listen) -> bool:
-    """Whether the engine makes the listening socket."""
-    return listen in HANDED_OVER
