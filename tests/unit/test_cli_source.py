@@ -42,7 +42,7 @@ def test_what_cannot_be_a_source_is_refused_with_advice(words: str) -> None:
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.docx").write_bytes(b"")
-    with pytest.raises(InvalidValueError, match="page.docx"):
+    with pytest.raises(InvalidValueError, match=r"page\.docx"):
         decide(str(tmp_path / "page.docx"))
 
 
