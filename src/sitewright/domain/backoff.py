@@ -16,7 +16,7 @@ def restart_delay(crashes: int) -> float:
     if crashes <= FREE_RESTARTS:
         return 0.0
     doublings = min(crashes - FREE_RESTARTS - 1, 10)
-    return min(FIRST_DELAY_SECONDS * 2**doublings, LONGEST_DELAY_SECONDS)
+    return min(FIRST_DELAY_SECONDS * float(2**doublings), LONGEST_DELAY_SECONDS)
 
 
 def crashes_in_a_row(previous: int, ready_for_seconds: float) -> int:

@@ -60,7 +60,7 @@ def _around(get_response: GetResponse, *, before: Callable[[HttpRequest], str], 
             response.headers.setdefault(header, value)
             return response
 
-        return markcoroutinefunction(passing)  # type: ignore[no-any-return,no-untyped-call]
+        return markcoroutinefunction(passing)
 
     def through(request: HttpRequest) -> HttpResponseBase:
         value = before(request)

@@ -24,6 +24,8 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level)
+        for noisy in ("django.request", "uvicorn.error"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         if not read_keys(settings.paths):
             raise PreflightError("The manager is not set up.", resolution="Run `python -m sitewright.manager.setup` first.")
         serve(listening_socket(settings.paths.manager_socket))

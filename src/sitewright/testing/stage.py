@@ -46,8 +46,8 @@ class Stage:
             if isinstance(message, Heartbeat):
                 for site_id in record_heartbeat(message):
                     ring_site(site_id)
-            elif site_id := record_build_status(message, self.node.name):
-                ring_site(site_id)
+            elif built := record_build_status(message, self.node.name):
+                ring_site(built)
 
     def turn(self, owner: str = "stage") -> list[str]:
         """One round of a worker: everything that is due is claimed and run once. The ids."""

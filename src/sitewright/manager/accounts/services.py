@@ -8,6 +8,7 @@ import secrets
 from datetime import timedelta
 
 from django.contrib.auth import authenticate
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
@@ -25,6 +26,12 @@ class WrongPasswordError(ForbiddenError):
     """The e-mail address or the password is wrong."""
 
     code = "wrong_password"
+
+
+class TooOftenError(ForbiddenError):
+    """That was tried too often."""
+
+    code = "too_many"
 
 
 def digest_of(secret: str) -> str:
@@ -74,7 +81,10 @@ def check_password(request: HttpRequest, email: str, password: str) -> User:
 
     adapter = get_adapter(request)
     credentials = {"email": email.strip().lower(), "password": password}
-    adapter.pre_authenticate(request, **credentials)
+    try:
+        adapter.pre_authenticate(request, **credentials)
+    except ValidationError as error:
+        raise TooOftenError(resolution="Wait five minutes, then try again.") from error
     user = authenticate(request, **credentials)
     if not isinstance(user, User) or not user.is_active:
         adapter.authentication_failed(request, **credentials)

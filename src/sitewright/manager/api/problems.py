@@ -23,6 +23,7 @@ from sitewright.errors import (
     SitewrightError,
     UnavailableError,
 )
+from sitewright.manager.accounts.services import TooOftenError, WrongPasswordError
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ CONTENT_TYPE = "application/problem+json"
 PREFIX = "/api/"
 
 _STATUS: tuple[tuple[type[SitewrightError], int], ...] = (
+    (TooOftenError, 429),
+    (WrongPasswordError, 401),
     (InvalidValueError, 422),
     (NotFoundError, 404),
     (ForbiddenError, 403),
@@ -113,7 +116,7 @@ def problem_answers(get_response: Callable[[HttpRequest], Any]) -> Callable[[Htt
             waiting: Awaitable[HttpResponseBase] = get_response(request)
             return _improved(request, await waiting)
 
-        return markcoroutinefunction(passing)  # type: ignore[no-any-return,no-untyped-call]
+        return markcoroutinefunction(passing)
 
     def through(request: HttpRequest) -> HttpResponseBase:
         return _improved(request, get_response(request))

@@ -7,4 +7,4 @@ from django.urls import re_path
 
 from sitewright.manager.sites.terminal import TerminalConsumer
 
-sockets = URLRouter([re_path(r"^api/v1/sites/(?P<name>[a-z0-9-]{1,63})/exec$", TerminalConsumer.as_asgi())])  # type: ignore[arg-type]
+sockets = URLRouter([re_path(r"^api/v1/sites/(?P<name>[a-z0-9-]{1,63})/exec$", TerminalConsumer.as_asgi())])

@@ -94,8 +94,15 @@ class StepPlan:
 class Handler(Protocol):
     """One kind of operation."""
 
-    kind: OperationKind
-    steps: tuple[StepPlan, ...]
+    @property
+    def kind(self) -> OperationKind:
+        """Which."""
+        ...
+
+    @property
+    def steps(self) -> tuple[StepPlan, ...]:
+        """In order."""
+        ...
 
     def undo(self, context: Context, reason: str) -> None:
         """Called before a failed or cancelled operation ends: undo the unfinished step. May be called twice."""

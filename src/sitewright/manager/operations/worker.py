@@ -14,6 +14,7 @@ from sitewright.manager.operations import claims
 from sitewright.manager.operations.claims import Claim
 from sitewright.manager.operations.doorbell import EmbeddedDoorbell
 from sitewright.manager.operations.engine import Engine
+from sitewright.manager.releases.uploads import forget_old
 from sitewright.system.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 RENEW_SECONDS = 10.0
 REAP_SECONDS = 5.0
+CLEAN_SECONDS = 3600.0
 JOIN_SECONDS = 5.0
 
 
@@ -79,13 +81,16 @@ class Worker:
                 self._claims.discard(claim)
 
     def _keep(self) -> None:
-        renewed = reaped = self._clock.steady()
+        renewed = reaped = cleaned = self._clock.steady()
         while not self._stopping.is_set():
             self._doorbell.wait(POLL_SECONDS)
             now = self._clock.steady()
             if now - renewed >= RENEW_SECONDS:
                 renewed = now
                 self._guarded(self._renew)
+            if now - cleaned >= CLEAN_SECONDS:
+                cleaned = now
+                self._guarded(self._clean)
             if now - reaped >= REAP_SECONDS:
                 reaped = now
                 self._guarded(self._reap)
@@ -109,6 +114,10 @@ class Worker:
         count = claims.reap(self._clock.now())
         if count:
             log.warning("operations.taken_over", extra={"count": count})
+
+    @staticmethod
+    def _clean() -> None:
+        forget_old()
 
     @staticmethod
     def _guarded(work: Callable[[], None]) -> None:

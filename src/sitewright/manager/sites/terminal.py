@@ -53,7 +53,7 @@ class Opening(BaseModel):
     columns: int = Field(80, ge=1, le=1000)
 
 
-class TerminalConsumer(AsyncWebsocketConsumer):
+class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One session. Output is taken from the bus no faster than the socket takes it."""
 
     async def connect(self) -> None:

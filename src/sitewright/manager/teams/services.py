@@ -31,7 +31,7 @@ def ensure_personal_team(user: User) -> Team:
     team = Team.objects.filter(personal_of=user).first()
     if team is not None:
         return team
-    base = suggested_site_name(user.email.partition("@")[0])[: MAX_SITE_NAME_LENGTH - 12].strip("-") or "team"
+    base = suggested_site_name(user.email.partition("@")[0])[: MAX_SITE_NAME_LENGTH - 12].strip("-") or "my-team"
     for name in (base, f"{base}-{user.pk}"):
         if not Team.objects.filter(name=name).exists():
             return create_team(name, user, personal=True)

@@ -30,7 +30,7 @@ class Deploy:
     kind = OperationKind.DEPLOY
 
     def __init__(self) -> None:
-        self.steps = (
+        self.steps: tuple[StepPlan, ...] = (
             StepPlan("source", "Receive the source", self._receive),
             StepPlan("build", "Build it", self._build),
             StepPlan("release", "Keep the result as a release", self._release),

@@ -20,9 +20,6 @@ def _released(context: Context) -> None:
 class _Power:
     """What the three have in common."""
 
-    kind: OperationKind
-    steps: tuple[StepPlan, ...]
-
     def undo(self, context: Context, reason: str) -> None:  # noqa: ARG002 - the contract
         """Want what was wanted before."""
         put_back(context)

@@ -7,7 +7,8 @@ import binascii
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Router, Status
+from ninja.params.functions import Query
 
 from sitewright.bus.messages import Ack, FileContent, FileListing, FileQuery, FileWrite
 from sitewright.domain.limits import MIB
