@@ -54,7 +54,7 @@ def test_a_secret_is_in_no_label() -> None:
 
 def test_a_tenant_cannot_choose_what_the_engine_decides() -> None:
     box = Sandboxed(1, "true", (("SOCKET", "/run/other"), ("PORT", "1")), (), Limits())
-    spec = InstanceSpec("i", "c", "s", "web", "d", "r", box, Listen.PORT, Path("/r/i/s"))
+    spec = InstanceSpec("i", "c", "s", "web", "d", "r", box, Listen.SOCKET, Path("/r/i/s"), port=8000)
     env = instance_container(BASE, spec, "none").env
     assert "SOCKET=/run/sitewright/web.sock" in env
     assert "PORT=8000" in env
