@@ -143,13 +143,19 @@ class SandboxEngine:
             groups.remove(name)
 
     async def close(self) -> None:
-        """Let go of everything without ending it."""
+        """Let go of everything without ending it. When nothing runs, nothing stays behind on the machine either."""
+        idle = all(held.exit is not None for held in self._held.values())
         for held in self._held.values():
             held.forget()
         self._held.clear()
         if self._network is not None:
             await self._network.close()
+            if idle:
+                await self._network.dismantle()
             self._network = None
+        groups = self._ground.groups if self._ground is not None else None
+        if idle and groups is not None:
+            groups.remove_parent()
 
     async def dismantle(self) -> None:
         """End everything and take back what was changed on this machine: instances, rules, control groups, folders. For `down` with
@@ -157,12 +163,7 @@ class SandboxEngine:
         for instance_id in tuple(self._held):
             await self.stop(instance_id, 0)
             await self.remove(instance_id)
-        network, groups = self._network, self._ready().groups
         await self.close()
-        if network is not None:
-            await network.dismantle()
-        if groups is not None:
-            groups.remove_parent()
         shutil.rmtree(self._paths.engine, ignore_errors=True)
 
     def _ready(self) -> Ground:

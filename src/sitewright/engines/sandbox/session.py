@@ -179,7 +179,7 @@ async def _inhabited(held: Held) -> None:
     """Wait until the instance's own command runs: before that its file system is not made."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_JOIN_SECONDS):
-            while not (held.first and children(held.first)) and not held.process.ended.is_set():
+            while not (held.first and children(held.first)) and not held.process.ended.is_set():  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.002)
 
 

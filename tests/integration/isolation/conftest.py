@@ -1,0 +1,15 @@
+"""A real engine per test; Charlie's site is number 2, the one who attacks is site 1."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sitewright.testing.sandbox_lab import SandboxLab, sandbox_lab
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[SandboxLab]:
+    async with sandbox_lab() as lab:
+        yield lab
