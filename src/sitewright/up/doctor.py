@@ -13,6 +13,14 @@ from sitewright.up.preflight import Finding, Weight, check
 from sitewright.up.survey import Facts, survey
 
 
+LEFT_OVER = Finding(
+    "leftover",
+    Weight.STOP,
+    "The supervisor of this platform was killed; its parts go on without anybody to restart them.",
+    "`sitewright up` takes the platform over; `sitewright down` ends it.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What doctor found. ``running``: a supervisor holds the platform. ``health``: the manager's own words, {} when it is silent."""
@@ -32,8 +40,11 @@ def examine(settings: Settings) -> Report:
     """Look at the machine and at the platform on it."""
     facts = survey(settings)
     running = bool(lock_holder(settings.paths))
+    left = not running and any(part.alive for part in parts(settings.paths))
     # While the platform runs, its own lock and port are no obstacles.
-    findings = tuple(finding for finding in check(facts) if not (running and finding.code in {"running", "port"}))
+    findings = tuple(finding for finding in check(facts) if not ((running or left) and finding.code in {"running", "port"}))
+    if left:
+        findings = (*findings, LEFT_OVER)
     down = tuple(part.name for part in parts(settings.paths) if not part.alive) if running else ()
     health: dict[str, object] = {}
     if running:

@@ -6,7 +6,6 @@ folder, and everything is started from there.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,12 @@ def bound_folder(paths: Paths) -> Path:
     return paths.run / "code"
 
 
+def is_mounted(target: Path) -> bool:
+    """Whether something is mounted there. os.path.ismount() does not see a bind mount of the same file system."""
+    wanted = str(target)
+    return any(line.split()[4] == wanted for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
 def reachable_program(paths: Paths) -> Program:
     """The program where other users can read it; binds it when they cannot. Raises CommandFailedError when the bind mount is refused."""
     here = _here()
@@ -44,7 +49,7 @@ def reachable_program(paths: Paths) -> Program:
         return here
     target = bound_folder(paths)
     target.mkdir(parents=True, exist_ok=True)
-    if not os.path.ismount(target):
+    if not is_mounted(target):
         check_blocking(["mount", "--bind", str(ROOT), str(target)])
         check_blocking(["mount", "-o", "remount,bind,ro,nosuid", str(target)])
     inside = Path(sys.executable).relative_to(ROOT) if Path(sys.executable).is_relative_to(ROOT) else None
@@ -54,5 +59,5 @@ def reachable_program(paths: Paths) -> Program:
 def unbind(paths: Paths) -> None:
     """Take the bind mount away, also when something still uses it."""
     target = bound_folder(paths)
-    if os.path.ismount(target):
+    while is_mounted(target):
         check_blocking(["umount", "--lazy", str(target)])
