@@ -22,6 +22,7 @@ CONFIG = RouterConfig(
     port=8000,
     domain="sites.example.org",
     manager_host="sitewright.sites.example.org",
+    manager_files=Path("/opt/sitewright/manager"),
     user="sitewright-router",
 )
 

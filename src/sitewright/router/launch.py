@@ -8,6 +8,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+import sitewright
 from sitewright.commands.nginx import check_argv, run_argv
 from sitewright.config.settings import Settings
 from sitewright.errors import PreflightError
@@ -35,6 +36,7 @@ def router_config(settings: Settings) -> RouterConfig:
         port=settings.http_port,
         domain=settings.domain,
         manager_host=settings.manager_host,
+        manager_files=Path(sitewright.__file__).parent / "manager",
         user=router_account().name if is_root() else "",
         workers=max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)))),
         open_files=open_files,

@@ -123,6 +123,8 @@ class RouterConfig:
     port: int
     domain: str
     manager_host: str
+    manager_files: Path
+    """The folder that holds the manager's `static` folder."""
     user: str = ""
     workers: int = 2
     open_files: int = 16384
@@ -148,7 +150,7 @@ def render_config(config: RouterConfig) -> str:
         "routes": str(config.run / "r"),
         "php_socket": str(config.folder / "php.sock"),
         "manager_socket": str(config.run / "manager.sock"),
-        "manager_files": str(config.home / "manager"),
+        "manager_files": str(config.manager_files),
         "logs": str(config.home / "logs"),
         "temporary": str(config.temporary),
         "user": f"user {config.user};" if config.user else "",
