@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
-from ninja import Query, Router
+from ninja import Router
+from ninja.params.functions import Query
 
 from sitewright.bus.messages import LogQuery
 from sitewright.manager.accounts.models import User
