@@ -12,7 +12,6 @@ from sitewright.up.leftovers import lock_holder, parts
 from sitewright.up.preflight import Finding, Weight, check
 from sitewright.up.survey import Facts, survey
 
-
 LEFT_OVER = Finding(
     "leftover",
     Weight.STOP,
