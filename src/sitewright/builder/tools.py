@@ -18,7 +18,7 @@ _INSIDE = Path(__file__).with_name("inside")
 
 
 def lay_out_tools(paths: Paths) -> Path:
-    """The folder of this version's tools, made if it is missing: `uv` and `inside/`. Blocking: a copy of 60 MB the first time."""
+    """The folder of this version's tools, made if it is missing: `uv` and `inside/`. Blocking: a link, or a copy of 60 MB, the first time."""
     uv = Path(find_uv_bin())
     scripts = sorted(_INSIDE.glob("*.py"))
     status = uv.stat()
@@ -32,8 +32,11 @@ def lay_out_tools(paths: Paths) -> Path:
     fresh = paths.tools / f".{secrets.token_hex(4)}"
     make_folder(fresh, 0o755)
     make_folder(fresh / "inside", 0o755)
-    shutil.copyfile(uv, fresh / "uv")
-    (fresh / "uv").chmod(0o755)
+    try:
+        (fresh / "uv").hardlink_to(uv)
+    except OSError:
+        shutil.copyfile(uv, fresh / "uv")
+        (fresh / "uv").chmod(0o755)
     for script in scripts:
         shutil.copyfile(script, fresh / "inside" / script.name)
         (fresh / "inside" / script.name).chmod(0o644)

@@ -6,7 +6,10 @@ Prints one line of JSON: {"files", "bytes", "top"} or {"message", "details", "re
 Symbolic links are made after all files, so that nothing is ever written through one; what climbs out of the folder is refused by name.
 """
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import shutil
 import stat
@@ -63,8 +66,8 @@ class Unpacker:
         if before is not None and not (before == kind == "folder"):
             raise twice(name)
         self.kinds[path] = kind
-        self.files += before is None
-        if self.files > self.most_files:
+        self.files += kind != "folder"
+        if len(self.kinds) > self.most_files:
             raise Refused(
                 f"The archive has more than {self.most_files:,} files.", "", "Leave out what a build makes, such as node_modules."
             )
@@ -176,8 +179,28 @@ def unpack_zip(path: str, unpacker: Unpacker) -> None:
                     unpacker.file(parts, entry.filename, source, executable=bool(mode & 0o100))
 
 
+def decompressed(path: str) -> IO[bytes]:
+    """The archive's stream, whatever it is compressed with; unlike tarfile's own, these notice when the end is missing."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    for magic, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open)):
+        if start.startswith(magic):
+            return opener(path, "rb")  # type: ignore[return-value]
+    return open(path, "rb")
+
+
 def unpack_tar(path: str, unpacker: Unpacker) -> None:
-    with tarfile.open(path, "r|*") as archive:
+    with decompressed(path) as stream:
+        unpack_members(stream, unpacker)
+        size = unpacker.bytes
+        while chunk := stream.read(CHUNK):
+            unpacker.bytes += len(chunk)
+            unpacker.check_size("the end")
+        unpacker.bytes = size
+
+
+def unpack_members(stream: IO[bytes], unpacker: Unpacker) -> None:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
         for entry in archive:
             parts = unpacker.place(entry.name)
             if parts is None:
