@@ -13,9 +13,9 @@ from pathlib import Path
 from sitewright.engines.base import EngineState, Exit, InstanceSpec, Observed
 from sitewright.engines.sandbox.output import OutputReader
 from sitewright.engines.sandbox.record import Folder, Record, save_exit, status_field
-from sitewright.engines.sandbox.scratch import unmount
 from sitewright.engines.sandbox.spawn import Process, name_of
 from sitewright.system.cgroups import ControlGroups
+from sitewright.system.scratch import unmount
 
 _HAND_ON = frozenset({"sh", "dash", "bash", "npm", "npx", "yarn", "pnpm", "uv", "make"})
 """Programs that start others and do not pass TERM on to them reliably."""
@@ -108,6 +108,9 @@ async def end_tree(held: Held, groups: ControlGroups | None) -> None:
                 os.kill(first, signal.SIGKILL)
     held.process.kill()
     if held.relay is not None:
+        for pid in children(held.relay.pid) if not held.relay.ended.is_set() else ():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         held.relay.kill()
     if groups is not None:
         await empty(groups, held.spec.id)

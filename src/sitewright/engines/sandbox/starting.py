@@ -12,13 +12,14 @@ from pathlib import Path
 from sitewright.commands import bwrap, relay
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, InstanceSpec
-from sitewright.engines.sandbox import scratch, sockets
+from sitewright.engines.sandbox import sockets
 from sitewright.engines.sandbox.launch import Ground, Launched, common, confined, launch, launch_in_network_of
 from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import check_mounts, environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import start_ticks
 from sitewright.errors import EngineError
+from sitewright.system import scratch
 
 _GUEST_BYTES = 64 * 1024
 _GUEST_FILES = 16
