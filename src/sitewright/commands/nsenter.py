@@ -4,6 +4,9 @@ from __future__ import annotations
 
 NSENTER = "/usr/bin/nsenter"
 PRLIMIT = "/usr/bin/prlimit"
+OWNER_DESCRIPTOR = 13
+OWNER = f"/proc/self/fd/{OWNER_DESCRIPTOR}"
+"""For an ordinary user: the user namespace that owns a sandbox's other namespaces, as an inherited descriptor."""
 SETSID = "/usr/bin/setsid"
 
 
@@ -21,13 +24,13 @@ def in_network(namespace: str, uid: int, gid: int, command: tuple[str, ...]) -> 
 def beside(pid: int, command: tuple[str, ...], *, user: tuple[int, int] | None) -> tuple[str, ...]:
     """Run *command* in all namespaces of *pid*: as *user* (uid, gid) when root calls, else as the caller, through the user namespace."""
     spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
-    who = as_user(*user) if user else ("--user", "--preserve-credentials")
+    who = as_user(*user) if user else (f"--user={OWNER}", "--preserve-credentials")
     return (NSENTER, "--target", str(pid), *spaces, *who, "--", *command)
 
 
 def in_network_of(pid: int, command: tuple[str, ...]) -> tuple[str, ...]:
     """As an ordinary user: run *command* in the user and network namespace of *pid*."""
-    return (NSENTER, "--target", str(pid), "--user", "--net", "--preserve-credentials", "--", *command)
+    return (NSENTER, "--target", str(pid), f"--user={OWNER}", "--net", "--preserve-credentials", "--", *command)
 
 
 def limited(open_files: int, command: tuple[str, ...]) -> tuple[str, ...]:

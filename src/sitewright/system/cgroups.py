@@ -132,6 +132,14 @@ class ControlGroups:
             (root / self.parent).mkdir(exist_ok=True)
             if root == self.hierarchy.unified:
                 self._delegate(root / self.parent)
+                self._check_delegated(root / self.parent)
+
+    def _check_delegated(self, folder: Path) -> None:
+        # A container's root group has processes of its own and passes no controller on (the kernel's "no internal processes" rule).
+        given = (folder / "cgroup.subtree_control").read_text().split()
+        refused = [name for name in ("memory", "cpu", "pids") if self.hierarchy.is_v2(name) and name not in given]
+        if refused:
+            raise OSError(f"the control group {folder} does not pass on {', '.join(refused)}")
 
     def _delegate(self, folder: Path) -> None:
         wanted = [name for name in ("memory", "cpu", "pids") if self.hierarchy.is_v2(name)]

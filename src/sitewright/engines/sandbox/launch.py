@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sitewright.commands import bwrap, nsenter
 from sitewright.engines.base import Sandboxed
 from sitewright.engines.sandbox.rootfs import INSIDE_UID, Base
-from sitewright.engines.sandbox.spawn import spawn
+from sitewright.engines.sandbox.spawn import owning_user_namespace, spawn
 from sitewright.errors import EngineError
 from sitewright.system.cgroups import ControlGroups
 
@@ -89,14 +89,32 @@ def launch(ground: Ground, box: Sandboxed, namespace: str, command: tuple[str, .
 
 def launch_in_network_of(ground: Ground, pid: int, command: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:
     """As an ordinary user: start the chain in the network of a sandbox that runs already. Raises EngineError."""
-    return _held(ground, nsenter.in_network_of(pid, bwrap.bwrap(command)), descriptors)
+    with _owner(ground, pid) as owner:
+        return _held(ground, nsenter.in_network_of(pid, bwrap.bwrap(command)), {**descriptors, **owner})
 
 
 def launch_beside(ground: Ground, box: Sandboxed, pid: int, command: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:
     """Start the chain in all namespaces of *pid* and hold it there. Raises EngineError."""
     user = (box.uid, box.uid) if ground.root else None
     chain = nsenter.beside(pid, bwrap.bwrap(command), user=user)
-    return _held(ground, nsenter.limited(min(box.limits.open_files, ground.most_open_files), chain), descriptors)
+    with _owner(ground, pid) as owner:
+        return _held(ground, nsenter.limited(min(box.limits.open_files, ground.most_open_files), chain), {**descriptors, **owner})
+
+
+@contextlib.contextmanager
+def _owner(ground: Ground, pid: int) -> Iterator[dict[int, int]]:
+    """What an ordinary user needs to enter: the user namespace that may."""
+    if ground.root:
+        yield {}
+        return
+    try:
+        descriptor = owning_user_namespace(pid)
+    except OSError as error:
+        raise EngineError("The instance could not be entered.", details=str(error), resolution="Try again.") from error
+    try:
+        yield {nsenter.OWNER_DESCRIPTOR: descriptor}
+    finally:
+        os.close(descriptor)
 
 
 def _held(ground: Ground, argv: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:

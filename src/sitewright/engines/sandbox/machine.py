@@ -81,6 +81,7 @@ def ordinary_user(slirp: str) -> tuple[Capability, ...]:
             resolution="Run as root to give every site a user of its own.",
         ),
         _unlimited("not root"),
+        Capability("freezing idle sites", ok=False, note="Idle sites are stopped instead.", resolution="Run as root."),
         network,
     )
 

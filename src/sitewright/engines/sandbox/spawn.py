@@ -68,6 +68,13 @@ def parent_of(pid: int) -> int:
         return 0
 
 
+def owning_user_namespace(pid: int) -> int:
+    """A descriptor of the user namespace that the mount namespace of *pid* belongs to (ioctl_ns(2), NS_GET_USERNS). bubblewrap makes two
+    and moves the process into the second, from which the others cannot be entered. Raises OSError."""
+    with Path(f"/proc/{pid}/ns/mnt").open("rb") as space:
+        return fcntl.ioctl(space.fileno(), 0xB701)
+
+
 def name_of(pid: int) -> str:
     """The first word of its name; "" when it is not there."""
     try:
