@@ -27,3 +27,8 @@ lock:
 	$(COMPILE) --extra dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 	echo uv | $(COMPILE) -c requirements/run.lock - -o requirements/bootstrap.lock
 	echo 'setuptools>=77,<81' | $(COMPILE) - -o requirements/build.lock
+
+# The manager's styles and script; needs Node. What is built is committed, and `make check` proves that it matches.
+ASSETS := src/sitewright/manager/assets
+assets:
+	cd $(ASSETS) && npm ci --ignore-scripts && node build.mjs

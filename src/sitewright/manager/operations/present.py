@@ -61,7 +61,7 @@ def card(operation: Operation) -> OperationCard:
         state=operation.state,
         steps=list(operation.steps.all()),
         error=_problem(operation) if state is OperationState.FAILED else None,
-        build=str(operation.params.get("found", {}).get("build", "")),
+        build=str(operation.params.get("found", {}).get("build", {}).get("build", "")),
         final=state in FINAL_OPERATION_STATES,
         can_cancel=state not in FINAL_OPERATION_STATES and not operation.cancel_asked,
         can_retry=failed and operation.site_id is not None,

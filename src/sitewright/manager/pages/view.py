@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, cast
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from sitewright.errors import (
@@ -24,7 +25,7 @@ from sitewright.errors import (
 from sitewright.manager.accounts.models import User
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+R = TypeVar("R", bound=HttpResponseBase)
 
 STATUSES: tuple[tuple[type[SitewrightError], int], ...] = (
     (NotFoundError, 404),
@@ -41,18 +42,18 @@ def status_of(error: SitewrightError) -> int:
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
-def page(view: View[P]) -> View[P]:
+def page(view: Callable[Concatenate[HttpRequest, P], R]) -> Callable[Concatenate[HttpRequest, P], R | HttpResponse]:
     """Only for people who are signed in; a SitewrightError becomes a page that says what happened and what to do."""
 
     @wraps(view)
-    def answered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> R | HttpResponse:
         try:
             return view(request, *args, **kwargs)
         except SitewrightError as error:
             status = status_of(error)
             return render(request, "error.html", {"status": status, "error": error}, status=status)
 
-    return cast("View[P]", login_required(cast("Any", answered)))
+    return cast("Callable[Concatenate[HttpRequest, P], R | HttpResponse]", login_required(cast("Any", answered)))
 
 
 def person(request: HttpRequest) -> User:
@@ -66,13 +67,20 @@ def say(request: HttpRequest, text: str) -> None:
     messages.success(request, text)
 
 
-@contextmanager
-def telling(request: HttpRequest) -> Iterator[None]:
+class telling:  # noqa: N801 - reads as a verb: `with telling(request):`
     """A SitewrightError raised within is told on the next page; the view goes on."""
-    try:
-        yield
-    except SitewrightError as error:
-        messages.error(request, told(error))
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if not isinstance(error, SitewrightError):
+            return False
+        messages.error(self._request, told(error))
+        return True
 
 
 def told(error: SitewrightError) -> str:

@@ -17,16 +17,12 @@ class Offer:
 
 
 WORDS: Final = {
-    "page": ("A page", "One HTML file and a style sheet. The simplest start."),
     "static": ("A page", "One HTML file and a style sheet. The simplest start."),
     "guestbook": ("Guestbook", "A small Flask app that keeps what visitors write."),
-    "flask": ("Flask", "A Python web app in one file."),
     "fastapi": ("FastAPI", "A Python API with its own documentation page."),
     "django": ("Django", "A Python project with a database."),
     "express": ("Express", "A Node.js web app in one file."),
-    "node": ("Node.js", "A web app in one file, without dependencies."),
     "php": ("PHP", "A PHP page with a small database."),
-    "mkdocs": ("Documentation", "Markdown pages, built by MkDocs."),
     "vite": ("Vite", "A front end that is built before it is served."),
 }
 """Name → title and description. A template without an entry is offered by its name."""
