@@ -113,10 +113,19 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             Finding(
                 "user",
                 Weight.WEAKER,
-                "Not root: all sites run as your own user, without hard limits of memory and CPU and without the internet.",
+                "Not root: all sites run as your own user, without hard limits of memory and CPU.",
                 "For people you do not trust, run `sudo ./sitewright up`.",
             )
         )
+        if facts.engine == "sandbox" and not facts.user_network:
+            found.append(
+                Finding(
+                    "user-network",
+                    Weight.WEAKER,
+                    "slirp4netns is missing: sites and builds have no network, so an app that needs packages cannot be built.",
+                    "Run `sudo apt-get install -y slirp4netns`.",
+                )
+            )
     return tuple(found)
 
 

@@ -45,6 +45,8 @@ class Facts:
     python_unreachable: str
     docker_problem: str
     engine: str
+    user_network: bool
+    """Whether an ordinary user's sandboxes can have a network (slirp4netns is there)."""
 
 
 def program_path(name: str) -> str:
@@ -199,4 +201,5 @@ def survey(settings: Settings) -> Facts:
         python_unreachable=python_unreachable() if root else "",
         docker_problem=docker_problem(settings),
         engine=settings.engine,
+        user_network=bool(program_path("slirp4netns")),
     )
