@@ -75,7 +75,7 @@ def instance_argv(spec: InstanceSpec) -> tuple[str, ...]:
 
 def instance_container(base: Base, spec: InstanceSpec, network: str) -> Container:
     """The container of an instance. Raises EngineError for an unknown stack."""
-    sockets = () if spec.listen is Listen.NONE else (Bind(str(spec.socket.parent / "in"), SOCKET_FOLDER, writable=True),)
+    sockets = () if spec.listen is Listen.NONE else (Bind(str(spec.socket.parent / "g" / "in"), SOCKET_FOLDER, writable=True),)
     return Container(
         image=base.image_for(spec.box.stack),
         argv=instance_argv(spec),

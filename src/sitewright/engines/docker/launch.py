@@ -27,7 +27,7 @@ def listen() -> int:
     listener.bind(SOCKET)
     os.umask(0o022)
     listener.listen(BACKLOG)
-    os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - pathlib takes 10 ms to import; only the router may enter the folder
+    os.chmod(SOCKET, 0o600)  # noqa: PTH101 - pathlib takes 10 ms to import
     return listener.detach()
 
 
