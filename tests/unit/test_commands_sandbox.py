@@ -12,6 +12,7 @@ from sitewright.commands import bwrap, network, nsenter, relay
 from sitewright.commands.network import Egress, Link
 from sitewright.engines.sandbox import seccomp
 from sitewright.system.cgroups import parse_mounts
+from sitewright.system.remount import remount_options
 
 
 def test_bubblewraps_argv_holds_the_command_and_nothing_secret() -> None:
@@ -109,6 +110,14 @@ def test_control_groups_are_found_in_hybrid_and_unified_set_ups() -> None:
     assert dict(v1) == {"cpu": Path("/c/cpu,cpuacct"), "cpuacct": Path("/c/cpu,cpuacct"), "memory": Path("/c/memory")}
     assert unified == Path("/c/unified")
     assert parse_mounts("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n") == ((), Path("/sys/fs/cgroup"))
+
+
+def test_a_remount_keeps_the_options_that_are_there() -> None:
+    info = "31 23 0:28 / /sys rw - tmpfs t rw\n35 24 0:30 / /sys/fs/cgroup rw,nosuid,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+    found = remount_options(info, Path("/sys/fs/cgroup"), "favordynmods")
+    assert found == (32 | 2 | 8 | 1 << 21, "nsdelegate,favordynmods")
+    assert remount_options(info.replace("nsdelegate", "favordynmods"), Path("/sys/fs/cgroup"), "favordynmods") is None
+    assert remount_options(info, Path("/elsewhere"), "favordynmods") is None
 
 
 def verdict(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:

@@ -14,6 +14,7 @@ from sitewright.errors import EngineError, SitewrightError
 from sitewright.system.cgroups import ControlGroups, find_hierarchy
 from sitewright.system.files import write_atomic
 from sitewright.system.processes import Runner
+from sitewright.system.remount import favour_moves
 
 
 async def check_bubblewrap(runner: Runner) -> None:
@@ -51,6 +52,8 @@ def control_groups(parent: str) -> tuple[ControlGroups | None, tuple[Capability,
         groups.prepare()
     except OSError as error:
         return None, (_unlimited(str(error)),)
+    if groups.hierarchy.unified is not None:
+        favour_moves(groups.hierarchy.unified)
     if groups.missing:
         return groups, (_unlimited(f"missing controllers: {', '.join(groups.missing)}"),)
     return groups, (Capability("limits", ok=True, note="memory, CPU and processes by control groups"),)
