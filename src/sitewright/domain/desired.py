@@ -33,11 +33,11 @@ class DesiredChannel:
     removed: bool = False
 
     def scale_of(self, process_type: str) -> ProcessScale:
-        """The wanted scale of that process type; one copy of web, none of others, when the channel says nothing."""
+        """The wanted scale of that process type; one copy when the channel says nothing."""
         for scale in self.scale:
             if scale.type == process_type:
                 return scale
-        return ProcessScale(type=process_type, count=1 if process_type == "web" else 0)
+        return ProcessScale(type=process_type)
 
 
 @dataclass(frozen=True, slots=True)

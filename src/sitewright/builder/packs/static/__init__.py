@@ -7,6 +7,7 @@ import re
 from sitewright.builder.packs.base import Layout, PackPlan, Step, Toolchain
 from sitewright.builder.packs.python import RUN_ENV
 from sitewright.builder.packs.python.dependencies import dependencies
+from sitewright.builder.procfile import parse_procfile
 from sitewright.builder.tree import Tree
 
 HTML_FOLDERS = ("", "public", "dist", "site", "build", "_site", "docs", "html", "www", "htdocs", "out")
@@ -42,7 +43,13 @@ def mkdocs_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
 
 
 def static_pack(tree: Tree, _toolchain: Toolchain) -> PackPlan | None:
-    """The plan for plain HTML: the first usual folder with an index.html, or one single folder that has it."""
+    """The plan for plain HTML: the first usual folder with an index.html, or one single folder that has it.
+
+    A Procfile with a web line says that something else answers, so this pack steps back; its other lines run beside the files.
+    """
+    processes = parse_procfile(tree.text("Procfile"))
+    if any(process.type == "web" for process in processes):
+        return None
     folder = next((name for name in HTML_FOLDERS if tree.has(f"{name}/index.html" if name else "index.html")), None)
     if folder is None:
         pages = tree.matching(r"[^/]+/index\.html")
@@ -50,4 +57,5 @@ def static_pack(tree: Tree, _toolchain: Toolchain) -> PackPlan | None:
             return None
         folder = pages[0].rpartition("/")[0]
     where = f"{folder}/index.html" if folder else "index.html"
-    return PackPlan(pack="static", title="static site", notes=(f"Found {where}: this is a static site.",), static_root=folder)
+    note = f"Found {where}: this is a static site."
+    return PackPlan(pack="static", title="static site", notes=(note,), static_root=folder, processes=processes)
