@@ -25,7 +25,7 @@ def good_site(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> I
     site = platform.site("steady", source)
     assert site.get("/").text == "the good release"
     yield site
-    platform.cli("sites", "delete", "steady", "--yes")
+    platform.cli("sites", "delete", "steady", "--confirm", "steady")
 
 
 def refused(platform: Platform, site: VisitedSite, source: Path, *words: str) -> None:
@@ -136,4 +136,4 @@ def test_git_address_that_does_not_answer(platform: Platform) -> None:
     done = platform.cli("sites", "create", "nowhere", "--from", "https://127.0.0.1:1/nothing.git", check=False)
     assert done.returncode != 0
     assert "127.0.0.1" in done.stdout + done.stderr
-    platform.cli("sites", "delete", "nowhere", "--yes", check=False)
+    platform.cli("sites", "delete", "nowhere", "--confirm", "nowhere", check=False)

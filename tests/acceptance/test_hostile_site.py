@@ -55,7 +55,7 @@ def alices(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iter
     (folder / "secret.txt").write_text(SECRET)
     platform.cli("sites", "create", "alices-diary", "--from", str(folder))
     yield platform.site("alices-diary", folder)
-    platform.cli("sites", "delete", "alices-diary", "--yes")
+    platform.cli("sites", "delete", "alices-diary", "--confirm", "alices-diary")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def charlies(platform: Platform, alices: VisitedSite, tmp_path_factory: pytest.T
     folder = flask_folder(tmp_path_factory.mktemp("charlie") / "app", HOSTILE)
     platform.cli("sites", "create", "charlies-corner", "--from", str(folder))
     yield platform.site("charlies-corner", folder)
-    platform.cli("sites", "delete", "charlies-corner", "--yes")
+    platform.cli("sites", "delete", "charlies-corner", "--confirm", "charlies-corner")
 
 
 def inside(site: VisitedSite, code: str, timeout: float = 60.0) -> Any:

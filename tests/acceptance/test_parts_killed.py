@@ -67,7 +67,7 @@ def three_sites(platform: Platform, tmp_path_factory: pytest.TempPathFactory) ->
         sites[platform.site(f"kill-{name}", folder / name)] = name
     yield sites
     for site in sites:
-        platform.cli("sites", "delete", site.name, "--yes")
+        platform.cli("sites", "delete", site.name, "--confirm", site.name)
 
 
 def kill_and_wait(platform: Platform, part: str) -> None:

@@ -34,5 +34,5 @@ def test_application_runs(platform: Platform, story: Path, tmp_path: Path) -> No
         [sys.executable, str(story / "verify")], env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{platform.cli('logs', site.name, check=False).stdout}"
-    platform.cli("sites", "delete", site.name, "--yes")
+    platform.cli("sites", "delete", site.name, "--confirm", site.name)
     assert site.eventually(lambda: site.get("/").status_code == 404)
