@@ -94,3 +94,14 @@ def test_a_procfile_without_a_web_process_says_what_to_add() -> None:
     pack = pack_of({**FLASK, "Procfile": "worker: python work.py"})
     with pytest.raises(BuildError, match="no web process"):
         make_blueprint(pack, built("app.py"), "host")
+
+
+@pytest.mark.parametrize("required", [">=3.99", "<3.10", "==3.10.*", "~=3.12", ">=3.10,<3.11", "<=3.9", ">=4"])
+def test_a_project_for_another_python_is_refused_in_words(required: str) -> None:
+    with pytest.raises(BuildError, match=r"this platform has 3\.11"):
+        pack_of({"pyproject.toml": f'[project]\nname = "x"\nrequires-python = "{required}"\n', "app.py": FLASK["app.py"]})
+
+
+@pytest.mark.parametrize("required", [">=3.9", ">=3.11.1,<4", "==3.11.*", "~=3.8", "<3.12", "!=3.10", ">3.10", "<=3.11", "", "==3.*"])
+def test_a_project_for_this_python_is_built(required: str) -> None:
+    assert pack_of({"pyproject.toml": f'[project]\nname = "x"\nrequires-python = "{required}"\n', "app.py": FLASK["app.py"]}).installs

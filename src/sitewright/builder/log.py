@@ -10,6 +10,7 @@ from sitewright.system.clock import Clock
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_LINE = 2000
+KEPT_LINES = 40
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -21,7 +22,7 @@ class BuildLog:
         self._file = path.open("ab", buffering=0)
         self._size = path.stat().st_size
         self._partial = b""
-        self.tail: deque[str] = deque(maxlen=40)
+        self.tail: deque[str] = deque(maxlen=KEPT_LINES)
 
     def say(self, text: str) -> None:
         """One line from the platform to the person."""
@@ -31,6 +32,8 @@ class BuildLog:
         """Output of a command, in any pieces. A carriage return alone redraws a line: only its last state is kept."""
         lines = (self._partial + data).split(b"\n")
         self._partial = lines.pop()[-MAX_LINE * 4 :]
+        if self._size > MAX_BYTES:
+            lines = lines[-KEPT_LINES:]
         for line in lines:
             self._line(line)
 

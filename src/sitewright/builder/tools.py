@@ -18,7 +18,7 @@ _INSIDE = Path(__file__).with_name("inside")
 
 
 def lay_out_tools(paths: Paths) -> Path:
-    """The folder of this version's tools, made if it is missing: `uv` and `inside/`. Blocking: a link, or a copy of 60 MB, the first time."""
+    """The folder of this version's tools, made if it is missing: `uv` and `inside/`. Blocking: a link, or a copy of 60 MB."""
     uv = Path(find_uv_bin())
     scripts = sorted(_INSIDE.glob("*.py"))
     status = uv.stat()

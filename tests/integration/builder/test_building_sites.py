@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from conftest import Workbench, archive_of  # type: ignore[import-not-found]
-
 from sitewright.bus.messages import TemplateSource
 from sitewright.domain.processes import Listen
 from sitewright.domain.states import BuildState
+from sitewright.testing.workbench import Workbench, archive_of
 
 
 async def test_a_static_site_becomes_a_release_and_a_droplet(workbench: Workbench) -> None:

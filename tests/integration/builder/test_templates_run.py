@@ -2,72 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import httpx
 import pytest
-from conftest import Workbench  # type: ignore[import-not-found]
 
 from sitewright.builder.source import template_names
 from sitewright.bus.messages import BuildStatus, TemplateSource
-from sitewright.domain.identity import new_id
-from sitewright.domain.limits import Limits
 from sitewright.domain.processes import Listen
 from sitewright.domain.states import BuildState
-from sitewright.engines.base import InstanceSpec, JobSpec, Mount, Sandboxed
-from sitewright.testing.waiting import eventually
-
-
-def box_of(workbench: Workbench, status: BuildStatus, command: str) -> Sandboxed:
-    paths = workbench.settings.paths
-    assert status.blueprint is not None
-    return Sandboxed(
-        uid=workbench.settings.uid_base + 1,
-        command=command,
-        env=(*status.blueprint.env, ("SITEWRIGHT_DATA", "/data")),
-        mounts=(Mount(workbench.release(), "/app"), Mount(paths.data("asite2222222", "production"), "/data", writable=True)),
-        limits=Limits(),
-    )
-
-
-@asynccontextmanager
-async def running(workbench: Workbench, status: BuildStatus) -> AsyncIterator[httpx.AsyncClient]:
-    """The site's web process, asked through its socket."""
-    assert status.blueprint is not None
-    web = status.blueprint.process("web")
-    assert web is not None
-    instance = new_id()
-    socket = workbench.settings.paths.instance_socket(instance)
-    release = status.blueprint.process("release")
-    if release is not None:
-        result = await workbench.engine.run(JobSpec(new_id(), box_of(workbench, status, release.command), 60))
-        assert result.exit.code == 0
-    await workbench.engine.start(
-        InstanceSpec(
-            id=instance,
-            channel_id="chan22222222",
-            site_id="asite2222222",
-            process="web",
-            digest="x",
-            release_id="r",
-            box=box_of(workbench, status, web.command),
-            listen=web.listen,
-            socket=socket,
-        )
-    )
-    try:
-
-        async def listening() -> bool:
-            return await workbench.engine.listening(instance)
-
-        await eventually(listening, 30)
-        transport = httpx.AsyncHTTPTransport(uds=str(socket))
-        async with httpx.AsyncClient(transport=transport, base_url="http://site.localhost", timeout=20) as client:
-            yield client
-    finally:
-        await workbench.engine.stop(instance, 5)
-        await workbench.engine.remove(instance)
+from sitewright.testing.workbench import Workbench, running
 
 
 async def built(workbench: Workbench, name: str) -> BuildStatus:

@@ -18,12 +18,14 @@ PACK_VERSION = "1"
 
 _INCLUDE = re.compile(r"^(?:-r|-c|--requirement|--constraint)[ =]?\s*(?P<file>\S+)")
 _LOCAL = re.compile(r"^(?:-e\b|--editable|\.{0,2}/|\.(?:\s|\[|$)|file:)|(?:@\s*file:|@\s*\.)")
+_VERSION = re.compile(r"(>=|<=|==|!=|~=|<|>)\s*(\d+)(?:\.(\d+))?")
 _NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 _ADVICE = "Read the lines above: they name the package. Correct {file}, and deploy again."
 
 
 def dependencies(tree: Tree, toolchain: Toolchain, servers: tuple[str, ...]) -> tuple[Install, tuple[str, ...]]:
     """The install steps, and lines for the log. *servers* are packages that the start command needs and the app does not list."""
+    _check_python(tree, toolchain)
     for found in (_from_lock, _from_requirements, _from_project):
         result = found(tree, servers)
         if result is not None:
@@ -40,7 +42,6 @@ Found = tuple[tuple[Step, ...], tuple[str, ...] | None, str]
 def _from_lock(tree: Tree, servers: tuple[str, ...]) -> Found | None:
     if not tree.has("uv.lock", "pyproject.toml"):
         return None
-    _check_python(tree)
     step = Step(
         "Installing what uv.lock says",
         uv.sync(),
@@ -71,7 +72,6 @@ def _from_project(tree: Tree, servers: tuple[str, ...]) -> Found | None:
         argv = uv.install_project(ENVIRONMENT, "/app", packages=servers)
         sources: tuple[str, ...] | None = None
     else:
-        _check_python(tree)
         if not project_table(tree):
             return None
         argv = uv.install(ENVIRONMENT, requirements=("pyproject.toml",), packages=servers)
@@ -109,10 +109,30 @@ def _is_package(tree: Tree) -> bool:
     return "build-system" in document and bool(document.get("project"))
 
 
-def _check_python(tree: Tree) -> None:
+def _check_python(tree: Tree, toolchain: Toolchain) -> None:
+    """Raises BuildError when the project says that it does not run on this Python."""
     required = project_table(tree).get("requires-python", "")
-    if not isinstance(required, str):
-        raise BuildError("pyproject.toml: requires-python must be text.", resolution="Write it like “>=3.11”.")
+    match = re.search(r"(\d+)\.(\d+)", toolchain.python)
+    if not isinstance(required, str) or match is None:
+        return
+    here = (int(match[1]), int(match[2]))
+    for operator, major, minor in _VERSION.findall(required):
+        wanted = (int(major), int(minor or 0))
+        allowed = {
+            ">=": here >= wanted, ">": here >= wanted, "~=": here >= wanted and here[0] == wanted[0], "==": here == wanted or not minor,
+            "<=": here <= wanted, "<": here < wanted or (here == wanted and _has_patch(required)), "!=": True,
+        }[operator]  # fmt: skip
+        if not allowed:
+            raise BuildError(
+                f"The project needs Python {required}; this platform has {here[0]}.{here[1]}.",
+                details="It is written in pyproject.toml, as requires-python.",
+                resolution="Allow this version in requires-python, if the code runs on it, and deploy again.",
+            )
+
+
+def _has_patch(required: str) -> bool:
+    """Whether a third number is compared, which is not looked at here: what is not sure is left to the installer."""
+    return bool(re.search(r"\d+\.\d+\.\d", required))
 
 
 def _included(tree: Tree, file: str) -> tuple[str, ...] | None:
