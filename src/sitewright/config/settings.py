@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +28,9 @@ class Settings(BaseSettings):
     domain: str = Field(default="localhost", description="Sites are NAME.<domain>, the manager is sitewright.<domain>.")
     engine: Literal["sandbox", "docker"] = Field(default="sandbox", description="What runs instances.")
     docker_host: str = Field(default="unix:///var/run/docker.sock", description="Address of the Docker Engine, with engine=docker.")
-    database_url: str = Field(default="", description="postgresql://… for PostgreSQL; empty for SQLite in the data folder.")
+    database_url: str = Field(
+        default="", description="postgresql://… for PostgreSQL; empty for SQLite in the data folder. DATABASE_URL does the same."
+    )
     node: str = Field(default="node1", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", description="This machine's name on the bus.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much the platform's own logs say.")
     build_slots: int = Field(default=1, ge=1, le=32, description="Builds at a time on this node.")
@@ -80,7 +83,9 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings from the environment. Raises InvalidValueError that says variable, value and rule in a sentence."""
     try:
-        return Settings()
+        # DATABASE_URL is what everybody calls it; the platform's own name wins.
+        general = os.environ.get("DATABASE_URL", "")
+        return Settings(database_url=general) if general and "SITEWRIGHT_DATABASE_URL" not in os.environ else Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "SITEWRIGHT_" + "_".join(str(part) for part in first["loc"]).upper()
