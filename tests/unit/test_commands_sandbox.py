@@ -113,7 +113,7 @@ def test_control_groups_are_found_in_hybrid_and_unified_set_ups() -> None:
 
 
 def test_a_remount_keeps_the_options_that_are_there() -> None:
-    info = "31 23 0:28 / /sys rw - tmpfs t rw\n35 24 0:30 / /sys/fs/cgroup rw,nosuid,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+    info = "31 23 0:28 / /sys rw - tmpfs t rw\n35 24 0:30 / /sys/fs/cgroup rw,nosuid,noexec,relatime shared:9 - cgroup2 c rw,nsdelegate\n"
     found = remount_options(info, Path("/sys/fs/cgroup"), "favordynmods")
     assert found == (32 | 2 | 8 | 1 << 21, "nsdelegate,favordynmods")
     assert remount_options(info.replace("nsdelegate", "favordynmods"), Path("/sys/fs/cgroup"), "favordynmods") is None
