@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Protocol
 
-from sitewright.config.paths import Paths
 from sitewright.system.accounts import is_root, router_account
 
 PASSABLE = 0o711
 """Anybody who knows a name may go through; nobody may list."""
 SITE = 0o750
+
+
+class SitePaths(Protocol):
+    """What of sitewright.config.paths.Paths is needed here."""
+
+    @property
+    def home(self) -> Path: ...
+    @property
+    def sites(self) -> Path: ...
+    def site(self, site_id: str) -> Path: ...
+    def channel(self, site_id: str, channel: str) -> Path: ...
+    def live_folder(self, site_id: str, channel: str) -> Path: ...
+    def data(self, site_id: str, channel: str) -> Path: ...
+    def channel_logs(self, site_id: str, channel: str) -> Path: ...
 
 
 def make_folder(path: Path, mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -34,7 +48,7 @@ def site_owner(uid: int) -> tuple[int, int]:
     return uid, router_account().gid
 
 
-def make_site_folders(paths: Paths, site_id: str, channel: str, uid: int) -> None:
+def make_site_folders(paths: SitePaths, site_id: str, channel: str, uid: int) -> None:
     """The site's and the channel's folders: live folder, data, releases and logs. Safe to call each time."""
     make_folder(paths.home, PASSABLE)
     make_folder(paths.sites, PASSABLE)
