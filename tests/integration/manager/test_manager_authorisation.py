@@ -1,0 +1,203 @@
+"""Every operation of the API and every page, as owner, teammate, viewer, outsider and nobody. A route without a row fails the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from sitewright.domain.operation import OperationKind
+from sitewright.manager.api.wiring import build
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.releases.models import Build
+from sitewright.manager.sites import services
+from sitewright.manager.sites.models import Channel, EnvVar, Site
+
+PEOPLE = ("nobody", "charlie", "vera", "bob", "alice")
+TEMPLATE = {"kind": "template", "name": "flask"}
+FILE = "/sites/guestbook/files/content?path=a.txt"
+
+
+@dataclass(frozen=True)
+class Row:
+    """How to call an operation, and the status for each of PEOPLE, weakest first."""
+
+    method: str
+    path: str
+    expected: tuple[int, int, int, int, int]
+    body: Any = None
+
+
+LOOK = (401, 404, 200, 200, 200)
+WORK = (401, 404, 403, 202, 202)
+OWN = (401, 404, 403, 403, 202)
+ANYBODY = (401, 200, 200, 200, 200)
+
+ROWS = {
+    "signIn": Row("POST", "/auth/tokens", (401,) * 5, {"email": "alice@example.org", "password": "wrong"}),
+    "getMe": Row("GET", "/me", ANYBODY),
+    "listTokens": Row("GET", "/me/tokens", ANYBODY),
+    "createToken": Row("POST", "/me/tokens", (401, 201, 201, 201, 201), {"label": "mine"}),
+    "deleteToken": Row("DELETE", "/me/tokens/{alices_token}", (401, 404, 404, 404, 204)),
+    "getStatus": Row("GET", "/status", ANYBODY),
+    "upload": Row("POST", "/uploads?filename=a.zip", (401, 201, 201, 201, 201), b"PK"),
+    "getBuildLog": Row("GET", "/builds/{build}/logs", LOOK),
+    "streamBuildLog": Row("GET", "/builds/{build}/logs/stream", LOOK),
+    "listTeams": Row("GET", "/teams", ANYBODY),
+    "listOperations": Row("GET", "/operations", ANYBODY),
+    "getOperation": Row("GET", "/operations/{operation}", LOOK),
+    "streamOperation": Row("GET", "/operations/{operation}/stream", LOOK),
+    "cancelOperation": Row("POST", "/operations/{queued}/cancel", (401, 404, 403, 202, 409)),
+    "retryOperation": Row("POST", "/operations/{cancelled}/retry", (401, 404, 403, 202, 409)),
+    "listSites": Row("GET", "/sites", ANYBODY),
+    "createSite": Row("POST", "/sites", (401, 404, 403, 202, 409), {"name": "second", "team": "choir", "source": TEMPLATE}),
+    "getSite": Row("GET", "/sites/guestbook", LOOK),
+    "renameSite": Row("PATCH", "/sites/guestbook", OWN, {"name": "visitors"}),
+    "deleteSite": Row("DELETE", "/sites/guestbook?confirm=guestbook", OWN),
+    "deploySite": Row("POST", "/sites/guestbook/deploys", WORK, {"source": TEMPLATE}),
+    "startSite": Row("POST", "/sites/guestbook/start", WORK),
+    "stopSite": Row("POST", "/sites/guestbook/stop", WORK),
+    "restartSite": Row("POST", "/sites/guestbook/restart", WORK),
+    "listEnv": Row("GET", "/sites/guestbook/env", LOOK),
+    "changeEnv": Row("PATCH", "/sites/guestbook/env", WORK, {"set": {"A": {"value": "1"}}}),
+    "listEvents": Row("GET", "/sites/guestbook/events", LOOK),
+    "listReleases": Row("GET", "/sites/guestbook/releases", LOOK),
+    "listInstances": Row("GET", "/sites/guestbook/instances", LOOK),
+    "listSiteOperations": Row("GET", "/sites/guestbook/operations", LOOK),
+    "getLogs": Row("GET", "/sites/guestbook/logs", LOOK),
+    "streamLogs": Row("GET", "/sites/guestbook/logs/stream", LOOK),
+    "listFiles": Row("GET", "/sites/guestbook/files", LOOK),
+    "readFile": Row("GET", FILE, (401, 404, 403, 200, 200)),
+    "writeFile": Row("PUT", "/sites/guestbook/files/content?path=b.txt", (401, 404, 403, 200, 409), {"data": "YQ==", "version": ""}),
+    "deleteFile": Row("DELETE", FILE, (401, 404, 403, 204, 204)),
+}
+
+
+def operation_ids():
+    schema = build().get_openapi_schema(path_prefix="/api/v1/")
+    return {one["operationId"] for path in schema["paths"].values() for one in path.values()}
+
+
+def test_every_operation_of_the_api_has_a_row():
+    assert operation_ids() == set(ROWS)
+
+
+@pytest.fixture
+def ids(cast, stage, guestbook):
+    """What stands in braces in a path."""
+    Channel.objects.update(mode="live")
+    stage.node.files["a.txt"] = b"a"
+    finished = Operation.objects.get()
+    cancelled = services.act(cast.alice, guestbook, OperationKind.RESTART)
+    from sitewright.manager.operations.services import cancel
+
+    cancel(cancelled)
+    return {
+        "build": Build.objects.get().id,
+        "operation": finished.id,
+        "queued": services.act(cast.alice, guestbook, OperationKind.RESTART).id,
+        "cancelled": cancelled.id,
+        "alices_token": cast.token(cast.alice).split("_")[1],
+    }
+
+
+@pytest.mark.parametrize("operation_id", sorted(ROWS))
+def test_each_person_may_do_what_their_role_allows(cast, api, ids, operation_id):
+    row = ROWS[operation_id]
+    path = row.path.format(**ids)
+    got = []
+    for name in PEOPLE:
+        response = api(getattr(cast, name, None))(row.method, path, row.body)
+        got.append(response.status_code)
+        if response.status_code >= 400:
+            assert response["Content-Type"] == "application/problem+json"
+    assert dict(zip(PEOPLE, got, strict=True)) == dict(zip(PEOPLE, row.expected, strict=True))
+
+
+@pytest.mark.parametrize("path", ["/sites", "/operations", "/teams"])
+def test_an_outsider_finds_nothing_in_lists(cast, api, ids, path):
+    text = api(cast.charlie)("GET", path).content.decode()
+    assert "guestbook" not in text
+    assert "choir" not in text
+
+
+def test_an_administrator_sees_every_team(cast, api, ids):
+    assert api(cast.ada)("GET", "/sites/guestbook").status_code == 200
+
+
+def test_an_outsider_cannot_tell_a_foreign_site_from_none(cast, api, ids):
+    foreign, none = (api(cast.charlie)("GET", f"/sites/{name}").json() for name in ("guestbook", "nowhere"))
+    assert {**foreign, "title": ""} == {**none, "title": ""}
+
+
+# --- pages ---
+
+PUBLIC = ("health/", "metrics", "static/", "accounts/", "api/")
+KWARGS = {"name": "guestbook", "operation_id": "{operation}", "action": "stop", "prefix": "{alices_token}", "token": "nonsense"}
+
+
+def pages():
+    """Every page's path with example arguments; a new kind of argument needs a row in KWARGS."""
+
+    def walk(patterns, prefix=""):
+        for one in patterns:
+            if (prefix + str(one.pattern)).lstrip("^").startswith(PUBLIC):
+                continue
+            if isinstance(one, URLResolver):
+                yield from walk(one.url_patterns, prefix + str(one.pattern))
+            elif isinstance(one, URLPattern):
+                path = prefix + str(one.pattern)
+                for name, converter in one.pattern.converters.items():
+                    kind = type(converter).__name__.removesuffix("Converter").lower()
+                    path = path.replace(f"<{kind}:{name}>", KWARGS[name])
+                yield path
+
+    return sorted(walk(get_resolver().url_patterns))
+
+
+def visit(user):
+    client = Client(headers={"Host": "sitewright.localhost"})
+    if user is not None:
+        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+def everything():
+    return (
+        Operation.objects.count(),
+        list(Site.objects.values_list("name", flat=True)),
+        list(EnvVar.objects.values_list("name", flat=True)),
+        list(Operation.objects.values_list("state", "cancel_asked")),
+    )
+
+
+FORM = {"confirm": "guestbook", "name": "taken", "variable": "A", "value": "1", "path": "a.txt", "content": "x", "source": "template"}
+
+
+@pytest.mark.parametrize("path", pages())
+def test_nobody_sees_a_page_without_signing_in(cast, ids, path):
+    for method in ("GET", "POST"):
+        response = visit(None).generic(method, "/" + path.format(**ids))
+        assert response.status_code in {301, 302, 401, 403, 404, 405}, (method, path)
+        if response.status_code == 302 and path:
+            assert "/accounts/login/" in response["Location"]
+
+
+@pytest.mark.parametrize("path", [path for path in pages() if "guestbook" in path or "{operation}" in path])
+def test_an_outsider_finds_no_page_of_a_foreign_site(cast, ids, path):
+    before = everything()
+    for method in ("get", "post"):
+        response = getattr(visit(cast.charlie), method)("/" + path.format(**ids), FORM if method == "post" else None)
+        assert response.status_code in {404, 405}, (method, path)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("path", [path for path in pages() if "guestbook" in path or "{operation}" in path])
+def test_a_viewer_changes_nothing(cast, ids, stage, path):
+    before, files = everything(), dict(stage.node.files)
+    response = visit(cast.vera).post("/" + path.format(**ids), FORM)
+    assert everything() == before
+    assert stage.node.files == files
