@@ -37,6 +37,12 @@ class Life(RuleBasedStateMachine):
     def boot(self):
         self.do(self.machine.boot())
         self.do(self.machine.put(self.said))
+        self.calm(10)
+
+    def calm(self, turns):
+        if self.alive:
+            for _ in range(turns):
+                self.turn(0.3)
 
     # --- what the manager says ---
     def say(self, *, arrives=True, **changes):
@@ -47,16 +53,18 @@ class Life(RuleBasedStateMachine):
         else:
             self.floor = 0
 
-    @rule(deaf=st.booleans(), arrives=st.booleans())
-    def deploy(self, deaf, arrives):
+    @rule(deaf=st.booleans(), arrives=st.booleans(), turns=st.integers(0, 20))
+    def deploy(self, deaf, arrives, turns):
         self.number += 1
         if deaf:
             self.machine.deaf.add(f"release{self.number}")
         self.say(arrives=arrives, release=release(self.number))
+        self.calm(turns)
 
-    @rule(value=st.sampled_from(["red", "blue"]))
-    def change_environment(self, value):
+    @rule(value=st.sampled_from(["red", "blue"]), turns=st.integers(0, 20))
+    def change_environment(self, value, turns):
         self.say(env=(("COLOUR", value),))
+        self.calm(turns)
 
     @rule()
     def ask_for_restart(self):
@@ -84,6 +92,13 @@ class Life(RuleBasedStateMachine):
         for instance in self.machine.instances()[:1]:
             self.machine.engine.crash(instance)
 
+    @rule(times=st.integers(2, 8))
+    @precondition(lambda self: self.alive)
+    def it_crashes_again_and_again(self, times):
+        for _ in range(times):
+            self.an_instance_crashes()
+            self.turn(1.0)
+
     @rule(cut_off=st.booleans())
     @precondition(lambda self: self.alive)
     def the_orchestrator_dies(self, cut_off):
@@ -102,8 +117,13 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     def time_passes(self, seconds):
         self.machine.clock.advance(seconds)
-        for _ in range(4):
-            self.turn(0.3)
+        self.calm(4)
+
+    @rule()
+    @precondition(lambda self: self.alive)
+    def an_hour_passes(self):
+        for _ in range(60):
+            self.turn(30.0)
 
     def turn(self, seconds):
         machine = self.machine
@@ -148,6 +168,6 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 TestLife = Life.TestCase

@@ -28,25 +28,34 @@ class EventSpool:
         self._path = path
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=MOST_KEPT)
+        self._lines = 0
 
     def load(self) -> None:
         """Read what was not acknowledged before; a line cut off by a crash is dropped."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._path.exists():
             return
-        for line in self._path.read_text().splitlines():
+        lines = self._path.read_text(errors="replace").splitlines()
+        for line in lines:
             try:
                 self._events.append(_ADAPTER.validate_json(line))
             except ValidationError:
                 log.warning("events.damaged_line")
+        if len(self._events) != len(lines):
+            self._rewrite()
+        self._lines = len(self._events)
 
     def emit(self, kind: EventKind, site_id: str, channel_id: str, text: str) -> Event:
         """Keep a new event."""
         event = Event(new_id(), kind, site_id, channel_id, self._clock.now(), text)
         self._events.append(event)
         try:
-            with self._path.open("a") as file:
-                file.write(json.dumps(_ADAPTER.dump_python(event, mode="json")) + "\n")
+            if self._lines >= 2 * MOST_KEPT:
+                self._rewrite()
+            else:
+                with self._path.open("a") as file:
+                    file.write(json.dumps(_ADAPTER.dump_python(event, mode="json")) + "\n")
+                self._lines += 1
         except OSError as error:
             log.error("events.not_kept", extra={"reason": error.strerror})
         return event
@@ -59,8 +68,13 @@ class EventSpool:
         """Drop what the manager has."""
         done = {event.id for event in events}
         self._events = deque((e for e in self._events if e.id not in done), maxlen=MOST_KEPT)
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Leave in the file what is kept, and nothing else."""
         body = "".join(json.dumps(_ADAPTER.dump_python(e, mode="json")) + "\n" for e in self._events)
         write_atomic(self._path, body.encode(), mode=0o600, durable=False)
+        self._lines = len(self._events)
 
     def __len__(self) -> int:
         return len(self._events)
