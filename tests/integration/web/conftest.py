@@ -20,6 +20,7 @@ from sitewright.testing.stage import Stage, on_stage
 
 HOST = "sitewright.localhost"
 Browse = Callable[[User | None], Client]
+MakeSite = Callable[..., Site]
 
 
 @pytest.fixture(autouse=True)
@@ -55,25 +56,30 @@ def browse() -> Browse:
     return browser
 
 
-def made(cast: Cast, stage: Stage, name: str, mode: Mode) -> Site:
-    """A site of Alice's team that runs."""
-    site, _ = create_site(cast.alice, NewSite(name, cast.choir, TemplateSource(name="guestbook"), mode))
-    stage.play()
-    return site
+@pytest.fixture
+def make_site(cast: Cast, stage: Stage) -> MakeSite:
+    """``make_site("guestbook")``: a site of Alice's team that runs."""
+
+    def make(name: str, mode: Mode = Mode.RELEASED) -> Site:
+        site, _ = create_site(cast.alice, NewSite(name, cast.choir, TemplateSource(name="guestbook"), mode))
+        stage.play()
+        return site
+
+    return make
 
 
 @pytest.fixture
-def guestbook(cast: Cast, stage: Stage) -> Site:
+def guestbook(cast: Cast, stage: Stage, make_site: MakeSite) -> Site:
     """A site that runs a release, with a plain and a secret variable."""
-    site = made(cast, stage, "guestbook", Mode.RELEASED)
+    site = make_site("guestbook")
     change_env(cast.alice, site, {"GREETING": NewValue("hello there"), "API_KEY": NewValue("tell-nobody", secret=True)}, [])
     stage.play()
     return site
 
 
 @pytest.fixture
-def poster(cast: Cast, stage: Stage) -> Site:
+def poster(stage: Stage, make_site: MakeSite) -> Site:
     """A site that runs from its folder, with one file in it."""
-    site = made(cast, stage, "poster", Mode.LIVE)
+    site = make_site("poster", Mode.LIVE)
     stage.node.files["index.html"] = b"<h1>Poster</h1>\n"
     return site

@@ -45,8 +45,8 @@ function icons() {
     .filter((name) => name.endsWith(".svg"))
     .sort()
     .map((name) => {
-      const body = readFileSync(join(folder, name), "utf8").trim().replace(/^<svg[^>]*>|<\/svg>$/g, "");
-      return `<symbol id="${name.slice(0, -4)}" viewBox="0 0 20 20">${body}</symbol>`;
+      const [, box, body] = readFileSync(join(folder, name), "utf8").trim().match(/^<svg viewBox="([^"]+)">(.*)<\/svg>$/s);
+      return `<symbol id="${name.slice(0, -4)}" viewBox="${box}">${body}</symbol>`;
     });
   return `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("\n")}</svg>\n`;
 }

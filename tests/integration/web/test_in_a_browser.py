@@ -1,0 +1,121 @@
+"""The pages in a real browser: nothing is refused or thrown, nothing is wider than a phone, and what moves by itself does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from sitewright.domain.states import Mode
+from sitewright.testing.cast import Cast, assemble
+from sitewright.testing.chromium import DESK, PHONE, Chromium, chromium
+from sitewright.testing.stage import Stage
+
+LONG = "a-name-that-is-as-long-as-names-may-be-1"
+PAGES = (
+    "/sites/",
+    "/sites/?q=nothing-like-it",
+    "/new/",
+    "/new/?from=git",
+    "/accounts/",
+    f"/sites/{LONG}/",
+    f"/sites/{LONG}/timeline/",
+    f"/sites/{LONG}/settings/",
+    f"/sites/{LONG}/files/?file=index.html",
+    "/platform/",
+)
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Chromium]:
+    """One browser for all tests here."""
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def cast(transactional_db: None) -> Cast:
+    """As everywhere, but seen by the server's threads too."""
+    return assemble()
+
+
+@pytest.fixture
+def signed_in(window: Chromium, cast: Cast, live_server: Any) -> Chromium:
+    """The administrator's browser: she sees every page."""
+    client = Client()
+    client.force_login(cast.ada, backend="allauth.account.auth_backends.AuthenticationBackend")
+    window.call("Network.clearBrowserCookies")
+    window.cookie(live_server.url, "sitewright_session", client.cookies["sitewright_session"].value)
+    window.complaints.clear()
+    window.size(*DESK)
+    return window
+
+
+def test_no_page_complains_or_is_wider_than_a_phone_in_light_and_dark(
+    signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any
+):
+    make_site(LONG, Mode.LIVE)
+    stage.node.files["index.html"] = b"<h1>" + b"wide " * 200 + b"</h1>"
+    for dark in (False, True):
+        signed_in.dark(dark)
+        for size in (DESK, PHONE):
+            signed_in.size(*size)
+            for path in PAGES:
+                signed_in.open(live_server.url + path)
+                assert signed_in.run("document.documentElement.scrollWidth") <= size[0], (path, size)
+    assert signed_in.complaints == []
+
+
+def test_every_field_and_button_has_a_name(signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any):
+    make_site(LONG, Mode.LIVE)
+    nameless = """[...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, a, summary")].filter(one =>
+        !(one.labels?.length || one.getAttribute("aria-label") || one.textContent.trim() || one.closest("label"))
+    ).map(one => one.outerHTML)"""
+    for path in PAGES:
+        signed_in.open(live_server.url + path)
+        assert signed_in.run(f"({nameless}).filter(one => !one.includes('value=\"yes\"'))") == [], path
+
+
+def test_search_as_one_types_keeps_the_cursor_and_the_address(signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any):
+    for name in ("guestbook", "poster"):
+        make_site(name, Mode.LIVE)
+    signed_in.open(f"{live_server.url}/sites/")
+    signed_in.type("#search", "gue")
+    signed_in.wait_for("document.querySelectorAll('.row-link').length === 1")
+    assert signed_in.run("document.activeElement.id + location.search") == "search?q=gue"
+
+
+def test_the_list_follows_a_site_that_stops(signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any):
+    site = make_site("guestbook")
+    signed_in.open(f"{live_server.url}/sites/")
+    signed_in.wait_for("document.querySelector('#sites').innerText.includes('running')")
+    site.channels.update(power="off")
+    signed_in.wait_for("document.querySelector('#sites').innerText.includes('stopped')")
+
+
+def test_stopping_asks_first_and_escape_means_no(signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any):
+    make_site("guestbook")
+    signed_in.open(f"{live_server.url}/sites/guestbook/")
+    signed_in.click("#stop")
+    signed_in.wait_for("document.querySelector('dialog').open")
+    signed_in.press("Escape")
+    signed_in.wait_for("!document.querySelector('dialog').open")
+    assert not cast.choir.operations.filter(kind="stop").exists()
+    signed_in.click("#stop")
+    signed_in.click("dialog [value=yes]")
+    signed_in.wait_for("document.querySelector('.steps')")
+    assert cast.choir.operations.filter(kind="stop").exists()
+
+
+def test_a_name_is_judged_while_it_is_typed(signed_in: Chromium, live_server: Any):
+    signed_in.open(f"{live_server.url}/new/")
+    signed_in.type("#id_name", "admin")
+    signed_in.wait_for("document.querySelector('#name-check').innerText.includes('is reserved')")
+
+
+def test_the_keyboard_comes_first_to_the_link_past_the_head(signed_in: Chromium, live_server: Any):
+    signed_in.open(f"{live_server.url}/sites/")
+    signed_in.press("Tab")
+    assert signed_in.run("document.activeElement.className") == "skip"
