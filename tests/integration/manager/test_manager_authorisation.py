@@ -198,6 +198,6 @@ def test_an_outsider_finds_no_page_of_a_foreign_site(cast, ids, path):
 @pytest.mark.parametrize("path", [path for path in pages() if "guestbook" in path or "{operation}" in path])
 def test_a_viewer_changes_nothing(cast, ids, stage, path):
     before, files = everything(), dict(stage.node.files)
-    response = visit(cast.vera).post("/" + path.format(**ids), FORM)
+    visit(cast.vera).post("/" + path.format(**ids), FORM)
     assert everything() == before
     assert stage.node.files == files
