@@ -40,7 +40,7 @@ def test_nothing_is_left_to_fill_in_and_braces_match():
 
 def test_wherever_a_tenants_files_are_opened_foreign_symlinks_are_refused():
     locations = blocks(render_config(CONFIG), "location")
-    with_files = [body for body in locations if "/$host/public;" in body]
+    with_files = [body for body in locations if re.search(r"/\$host/(?:public|files);", body)]
     assert len(with_files) >= 8
     assert all("disable_symlinks if_not_owner from=$document_root;" in body for body in with_files)
 

@@ -175,8 +175,8 @@ def test_a_writer_killed_at_any_step_leaves_old_or_new_and_the_next_one_finishes
             except Killed:
                 pass
         for folder in served(paths).values():
-            assert folder.get("public") in {"/old", "/new"}
-            assert ("app" in folder) == (folder["public"] == "/old")
+            assert (folder.get("files"), folder.get("public")) in {("/old", None), (None, "/new")}
+            assert ("mixed" in folder) == ("files" in folder) == ("15" in folder)
         finisher = RouteTable(paths)
         if change == "set":
             finisher.set(new)

@@ -67,7 +67,7 @@ _TYPES = {
 }
 """Media types by file name (IANA media types registry)."""
 
-_TENANT_ROOT = ("root %{routes}/$host/public;", "disable_symlinks if_not_owner from=$document_root;")
+_CAREFULLY = "disable_symlinks if_not_owner from=$document_root;"
 """Wherever a tenant's file may be opened: a symlink is followed only to what belongs to the symlink's owner."""
 _FILE_ANSWERS = ("charset utf-8;", "add_header Cache-Control no-cache;")
 
@@ -170,8 +170,9 @@ def render_config(config: RouterConfig) -> str:
     values["fastcgi_params"] = fill(_lines(8, (f'fastcgi_param {name} "{value}";' for name, value in _FASTCGI.items())), values)
     values["state_errors"] = _errors({581: "starting", 582: "stopped", 583: "crashed", 585: "unknown"})
     values["app_errors"] = _errors({504: "slow", 413: "large", 529: "busy"})
-    values["tenant_root"] = fill(_lines(12, _TENANT_ROOT), values)
-    values["tenant_files"] = values["tenant_root"] + "\n" + _lines(12, _FILE_ANSWERS)
+    for name, folder in (("tenant", "public"), ("mixed", "files")):
+        values[f"{name}_root"] = _lines(12, (f"root {config.run}/r/$host/{folder};", _CAREFULLY))
+        values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
     values["page_location"] = fill(_template("page.conf.tmpl"), values)
     values["absent_locations"] = fill(_template("absent.conf.tmpl"), values)
     return fill(_template("nginx.conf.tmpl"), values)

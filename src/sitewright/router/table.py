@@ -5,12 +5,13 @@ On disk, below the run folder::
     r/<host>                 → ../c/<channel>            one symlink a host name
     c/<channel>              → .v/<channel>.<digest>     one symlink a channel; swapping it is the change
     c/.v/<channel>.<digest>/                             one prepared version, never modified
-        public               → the folder whose files nginx serves itself
+        public               → a static site's files
+        files                → files that come before the app
         0 … 15               → sockets that answer HTTP (slots)
         f0 … f15             → sockets of php-fpm; slots 0 … 15 then lead to nginx's own FastCGI server
         fallback             → n/<path of the file in public that answers unknown paths>
         docroot              → n/<document root as php-fpm sees it>
-        app                                              a marker: there are slots (nginx's -e is blind to sockets)
+        app | mixed                                      a marker: there are slots, without or with `files`
         starting | stopped | crashed                     a marker: which page a visitor finds
 
 nginx cannot read a value from a file, but it can resolve a symlink (``$realpath_root``): that is why file names are spelt as folders
@@ -39,7 +40,7 @@ UNIX_PATH_BYTES = 107
 """Longest path of a unix socket (unix(7): 108 bytes with the final NUL)."""
 RETIRED_SECONDS = 5.0
 """How long a version stays after it was replaced: nginx may be in the middle of following it."""
-_LAYOUT = "1"
+_LAYOUT = "2"
 
 
 class RouteTable:
@@ -139,7 +140,7 @@ class RouteTable:
         _make_folder(folder)
         if route.presence is not Presence.STOPPED:
             if route.public is not None:
-                (folder / "public").symlink_to(route.public)
+                (folder / ("files" if route.sockets else "public")).symlink_to(route.public)
             self._slots(folder, route)
         if route.presence is not Presence.RUNNING:
             (folder / route.presence.value).touch(mode=0o644)
@@ -152,7 +153,7 @@ class RouteTable:
         sockets = spread(route.sockets)
         if not sockets:
             return
-        (folder / "app").touch(mode=0o644)
+        (folder / ("app" if route.public is None else "mixed")).touch(mode=0o644)
         if route.fastcgi_root:
             prefix = "f"
             _spell(folder, "docroot", route.fastcgi_root.removeprefix("/"))
