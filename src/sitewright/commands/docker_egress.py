@@ -58,6 +58,11 @@ def egress_rules(tag: str, egress: Egress, own: tuple[str, ...]) -> str:
     return "\n".join(line for line in lines if line.strip()) + "\n"
 
 
+def no_rules(tag: str) -> str:
+    """Input for ``nft -f -`` that takes the table away, also when it is not there."""
+    return f"table inet {table_name(tag)}\ndelete table inet {table_name(tag)}\n"
+
+
 def nft_argv(namespace_pid: int) -> tuple[str, ...]:
     """Run nft where process *namespace_pid* has its network; the rules come on standard input."""
     return ("nsenter", f"--net=/proc/{namespace_pid}/ns/net", "nft", "-f", "-")

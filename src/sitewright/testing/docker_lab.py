@@ -96,8 +96,5 @@ async def docker_lab(dockerd: Dockerd) -> AsyncIterator[DockerLab]:
         lab.info = await lab.engine.open(lab.sink)
         yield lab
     finally:
-        for seen in await lab.engine.observe():
-            await lab.engine.stop(seen.spec.id, 0)
-            await lab.engine.remove(seen.spec.id)
-        await lab.engine.close()
+        await lab.engine.dismantle()
         shutil.rmtree(home, ignore_errors=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sitewright.commands.docker_egress import table_name
 from sitewright.config.settings import Settings
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import Limits
@@ -18,7 +19,7 @@ from sitewright.domain.processes import Listen
 from sitewright.engines.base import InstanceSpec, JobSpec, Mount, Sandboxed, TerminalSize
 from sitewright.engines.docker import DockerEngine
 from sitewright.system.clock import SystemClock
-from sitewright.testing.dockerd import Dockerd
+from sitewright.testing.dockerd import Dockerd, must
 
 ALICE, BOB = 1_300_001, 1_300_002
 GUNICORN_STYLE = """
@@ -297,3 +298,29 @@ async def test_a_removed_instance_leaves_neither_folder_nor_network(platform: Pl
 
 async def ended(platform: Platform, spec: InstanceSpec) -> bool:
     return (await platform.state(spec)).exit is not None
+
+
+async def test_a_setuid_program_gives_nothing_and_no_capability_is_left(platform: Platform) -> None:
+    tree = platform.app().source
+    shutil.copy("/usr/bin/id", tree / "id")
+    os.chown(tree / "id", 0, 0)
+    (tree / "id").chmod(0o6755)
+    _, said = await platform.job("/app/id -u; grep -E 'Cap(Eff|Bnd|Prm)|NoNewPrivs|^Seccomp:' /proc/self/status")
+    words = [line.split()[-1] for line in said.decode().splitlines()]
+    assert words == [str(ALICE), *["0" * 16] * 3, "1", "2"]
+
+
+async def test_the_last_engine_leaves_no_rules_behind(platform: Platform) -> None:
+    spec = platform.spec("sleep 60")
+    await platform.engine.start(spec)
+    assert table_name(platform.settings.paths.tag) in tables(platform)
+    await platform.reopen()
+    assert table_name(platform.settings.paths.tag) in tables(platform)
+    await platform.engine.dismantle()
+    assert table_name(platform.settings.paths.tag) not in tables(platform)
+    await platform.engine.open(platform.heard)
+
+
+def tables(platform: Platform) -> str:
+    pid = platform.engine._daemon.process()
+    return must("nsenter", f"--net=/proc/{pid}/ns/net", "nft", "list", "tables")

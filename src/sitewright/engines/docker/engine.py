@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from sitewright.commands.docker_config import (
     INSTANCE_LABEL,
     JOB_LABEL,
     PLATFORM_LABEL,
-    Container,
-    container_body,
     container_name,
 )
 from sitewright.config.settings import Settings
@@ -37,14 +35,15 @@ from sitewright.engines.base import (
     TerminalSize,
 )
 from sitewright.engines.docker import sockets
-from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, check_mounts, instance_container, job_container
+from sitewright.engines.docker.boxes import Base
 from sitewright.engines.docker.capabilities import capabilities
 from sitewright.engines.docker.daemon import CONFLICT, Daemon, DaemonError
 from sitewright.engines.docker.execs import DockerExec, start_exec
 from sitewright.engines.docker.image import ensure_image, host_binds
 from sitewright.engines.docker.jobs import run_container
 from sitewright.engines.docker.logs import Follower
-from sitewright.engines.docker.networks import NO_NETWORK, Networks, close_private_ranges, label_filter
+from sitewright.engines.docker.networks import Networks, close_private_ranges, forget_rules, label_filter
+from sitewright.engines.docker.starting import Starter
 from sitewright.engines.docker.views import observed_from, stats_from
 from sitewright.engines.environment import has_extra_authorities
 from sitewright.errors import EngineError
@@ -55,8 +54,6 @@ from sitewright.system.processes import CommandFailedError, Runner, SystemRunner
 EXIT_SECONDS = 30.0
 """How long a killed container may take to be gone."""
 DRAIN_SECONDS = 3.0
-SOCKET_SECONDS = 20.0
-SOCKET_POLL_SECONDS = 0.01
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +68,7 @@ class DockerEngine:
         self._tag = self._paths.tag
         self._daemon = Daemon(settings.docker_host)
         self._networks = Networks(self._daemon, self._tag)
-        self._base: Base | None = None
+        self._starter: Starter | None = None
         self._sink: LogSink = _nowhere
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._followers: dict[str, asyncio.Task[None]] = {}
@@ -96,7 +93,8 @@ class DockerEngine:
         accounts = self._paths.run / "docker"
         accounts.mkdir(parents=True, exist_ok=True)
         self._paths.instances.mkdir(parents=True, exist_ok=True)
-        self._base = Base(self._tag, await ensure_image(self._daemon, self._tag), host_binds(), accounts, has_extra_authorities())
+        base = Base(self._tag, await ensure_image(self._daemon, self._tag), host_binds(), accounts, has_extra_authorities())
+        self._starter = Starter(self._daemon, self._networks, base)
         await self._remove_leftovers()
         for seen in await self.observe():
             self._follow(seen.spec)
@@ -121,7 +119,7 @@ class DockerEngine:
         await self._networks.release_unused()
 
     async def close(self) -> None:
-        """Let go of everything without ending it."""
+        """Let go of everything without ending it. When nothing is held any more, its rules go too."""
         tasks = list(self._followers.values())
         for task in tasks:
             task.cancel()
@@ -129,7 +127,20 @@ class DockerEngine:
         self._followers.clear()
         for session in self._sessions:
             session.close()
+        if self._starter is not None:
+            with contextlib.suppress(DaemonError, CommandFailedError, OSError):
+                if is_root() and not await self.observe():
+                    await forget_rules(self._runner, self._tag, self._daemon.process())
+        self._starter = None
         await self._daemon.close()
+
+    async def dismantle(self) -> None:
+        """End everything and take back what was changed on this machine: containers, networks, rules, the base image."""
+        for seen in await self.observe():
+            await self.stop(seen.spec.id, 0)
+            await self.remove(seen.spec.id)
+        await self._daemon.ask_leniently("DELETE", f"images/{self._ready.base.image}")
+        await self.close()
 
     # --- instances ---
 
@@ -138,58 +149,8 @@ class DockerEngine:
         async with self._locks[spec.id]:
             if await self._inspect(spec.id) is not None:
                 return
-            check_mounts(spec.box)
-            sockets.prepare(spec)
-            try:
-                await self._launch(spec)
-            except BaseException:
-                await asyncio.shield(self._discard(spec))
-                raise
+            await self._ready.start(spec)
             self._follow(spec)
-
-    async def _launch(self, spec: InstanceSpec) -> None:
-        self._write_accounts(spec.box.uid)
-        async with self._network(spec.box.uid, wanted=spec.box.network) as network:
-            await self._create(spec.id, instance_container(self._ready, spec, network))
-            await self._daemon.ask("POST", f"containers/{self._name(spec.id)}/start")
-        if spec.listen in LAUNCHED:
-            await self._wait_for_socket(spec)
-
-    async def _wait_for_socket(self, spec: InstanceSpec) -> None:
-        """Until the launcher's socket is linked, or the container has ended without one: then the exit tells why."""
-        ended = asyncio.ensure_future(self._daemon.ask("POST", f"containers/{self._name(spec.id)}/wait", timeout=None))
-        try:
-            async with asyncio.timeout(SOCKET_SECONDS):
-                while not sockets.publish(spec) and not ended.done():
-                    await asyncio.wait({ended}, timeout=SOCKET_POLL_SECONDS)
-        except TimeoutError:
-            log.warning("docker_no_socket", extra={"instance": spec.id})
-        finally:
-            ended.cancel()
-            await asyncio.gather(ended, return_exceptions=True)
-
-    async def _create(self, identity: str, container: Container) -> None:
-        await self._daemon.ask("POST", "containers/create", params={"name": self._name(identity)}, body=container_body(container))
-
-    @contextlib.asynccontextmanager
-    async def _network(self, uid: int, *, wanted: bool) -> AsyncIterator[str]:
-        if not wanted:
-            yield NO_NETWORK
-            return
-        async with self._networks.of(uid) as name:
-            yield name
-
-    async def _discard(self, spec: InstanceSpec) -> None:
-        with contextlib.suppress(DaemonError):
-            await self._daemon.ask_leniently("DELETE", f"containers/{self._name(spec.id)}", params={"force": "1", "v": "1"})
-        sockets.clear(spec.socket)
-
-    def _write_accounts(self, uid: int) -> None:
-        for name, text in account_files(uid).items():
-            path = self._ready.accounts / f"{name}-{uid}"
-            if not path.exists():
-                path.write_text(text)
-                path.chmod(0o644)
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:
         """TERM, at most the grace, KILL. A frozen one is thawed so that it hears the TERM. Raises EngineError when it does not end."""
@@ -307,12 +268,8 @@ class DockerEngine:
 
     async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:
         """Run a job in a container of its own. Raises EngineError."""
-        check_mounts(job.box)
-        self._write_accounts(job.box.uid)
         try:
-            async with self._network(job.box.uid, wanted=job.box.network) as network:
-                await self._create(job.id, job_container(self._ready, job, network))
-            name, rate = self._name(job.id), job.box.limits.log_bytes_per_second
+            name, rate = await self._ready.make_job(job), job.box.limits.log_bytes_per_second
             follower = Follower(self._daemon, name, job.id, sink=self._sink, rate=rate, clock=self._clock)
             return await run_container(self._daemon, name, job, follower=follower, clock=self._clock, cancelled=cancelled)
         except DaemonError as error:
@@ -326,10 +283,10 @@ class DockerEngine:
     # --- what they share ---
 
     @property
-    def _ready(self) -> Base:
-        if self._base is None:
+    def _ready(self) -> Starter:
+        if self._starter is None:
             raise EngineError("The docker engine was not opened.")
-        return self._base
+        return self._starter
 
     def _name(self, identity: str) -> str:
         return container_name(self._tag, identity)

@@ -19,6 +19,13 @@ POLL_SECONDS = (0.02, 0.25)
 RESIZE_ATTEMPTS = 20
 END_OF_INPUT = b"\x04"
 CHUNK = 64 * 1024
+WHEN_SIZED = (
+    "/bin/sh",
+    "-c",
+    'i=0; while [ $i -lt 500 ] && [ "$(stty size)" = "0 0" ]; do i=$((i+1)); done; exec "$@"',
+    "sh",
+)
+"""Runs the arguments that follow once the terminal has a size: the daemon takes it only after the start, and programs look once."""
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -133,7 +140,7 @@ async def start_exec(
         "Privileged": False,
         "User": user,
         "WorkingDir": workdir,
-        "Cmd": list(argv),
+        "Cmd": [*(WHEN_SIZED if terminal else ()), *argv],
         "Env": [f"{MARK}={mark}", *(("TERM=xterm-256color",) if terminal else ())],
     }
     made = await daemon.ask("POST", f"containers/{container}/exec", body=body)

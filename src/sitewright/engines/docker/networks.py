@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sitewright.commands.docker_config import NETWORK_PLACES, PLATFORM_LABEL, UID_LABEL, network_body, network_name
-from sitewright.commands.docker_egress import egress_rules, nft_argv
+from sitewright.commands.docker_egress import egress_rules, nft_argv, no_rules
 from sitewright.commands.network import egress_of, links, nameservers
 from sitewright.engines.docker.daemon import Daemon, DaemonError
 from sitewright.errors import EngineError
@@ -80,3 +80,8 @@ async def close_private_ranges(runner: Runner, tag: str, namespace_pid: int, ext
     except ValueError as error:
         raise CommandFailedError("An address in SITEWRIGHT_EXTRA_EGRESS is wrong.", details=str(error)) from error
     await check(runner, nft_argv(namespace_pid), stdin=egress_rules(tag, egress, own).encode())
+
+
+async def forget_rules(runner: Runner, tag: str, namespace_pid: int) -> None:
+    """Take this platform's rules away again. Raises CommandFailedError."""
+    await check(runner, nft_argv(namespace_pid), stdin=no_rules(tag).encode())
