@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Awaitable
 from pathlib import Path
 
+from sitewright.commands.slirp import RESOLVER
 from sitewright.config.settings import Settings
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import (
@@ -67,6 +68,7 @@ class SandboxEngine:
         close_on_exec()
         await machine.check_bubblewrap(self._runner)
         egress = host_egress(self._settings.extra_egress)
+        slirp = machine.slirp_program() if not is_root() else ""
         for folder in (self._paths.run, self._paths.instances, self._paths.engine):
             folder.mkdir(parents=True, exist_ok=True)
             # Others pass through; the run folder stays writable for the manager's group, who makes its socket there.
@@ -77,17 +79,17 @@ class SandboxEngine:
         filtered = machine.write_filter(self._paths.engine / "seccomp.bpf")
         self._ground = Ground(
             root=root,
-            base=make_base(self._paths.engine / "etc", egress.resolvers),
+            base=make_base(self._paths.engine / "etc", (RESOLVER,) if slirp else egress.resolvers),
             seccomp=self._paths.engine / "seccomp.bpf" if filtered.ok else None,
             groups=groups,
             router_group=router_account().gid,
             most_open_files=machine.most_open_files(),
             relay=relay,
-            slirp=machine.slirp_program(),
+            slirp=slirp,
         )
         self._adopt()
         if not root:
-            return EngineInfo("sandbox", (filtered, relayed, *machine.ordinary_user("")))
+            return EngineInfo("sandbox", (filtered, relayed, *machine.ordinary_user(slirp)))
         await self._remove_leftover_groups()
         self._network = NetworkPool(self._paths.tag, self._runner, egress)
         return EngineInfo("sandbox", (filtered, relayed, *limits, *await self._open_network()))
@@ -116,7 +118,8 @@ class SandboxEngine:
 
     def _hold(self, record: Record, folder: Folder, output: int) -> Held:
         relay = Process(*record.relay) if record.relay[0] else None
-        held = Held(record, folder, Process(*record.main), relay, exit=load_exit(folder))
+        slirp = Process(*record.slirp) if record.slirp[0] else None
+        held = Held(record, folder, Process(*record.main), relay, slirp, exit=load_exit(folder))
         self._held[record.spec.id] = held
         if held.exit is not None:
             held.gone.set()

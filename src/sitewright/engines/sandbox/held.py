@@ -8,12 +8,11 @@ import os
 import shutil
 import signal
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sitewright.engines.base import EngineState, Exit, InstanceSpec, Observed
 from sitewright.engines.sandbox.output import OutputReader
 from sitewright.engines.sandbox.record import Folder, Record, save_exit, status_field
-from sitewright.engines.sandbox.spawn import Process, name_of
+from sitewright.engines.sandbox.spawn import Process, children, name_of
 from sitewright.system.cgroups import ControlGroups
 from sitewright.system.scratch import unmount
 
@@ -30,6 +29,7 @@ class Held:
     folder: Folder
     process: Process
     relay: Process | None = None
+    slirp: Process | None = None
     reader: OutputReader | None = None
     exit: Exit | None = None
     frozen: bool = False
@@ -64,17 +64,11 @@ class Held:
         if self.watch is not None:
             self.watch.cancel()
         self.process.forget()
-        if self.relay is not None:
-            self.relay.forget()
+        for assistant in (self.relay, self.slirp):
+            if assistant is not None:
+                assistant.forget()
         if self.reader is not None:
             self.reader.close()
-
-
-def children(pid: int) -> tuple[int, ...]:
-    """The processes that *pid* has started (its main thread), or that were left to it."""
-    with contextlib.suppress(OSError, ValueError):
-        return tuple(int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return ()
 
 
 def main_processes(first: int) -> tuple[int, ...]:
@@ -112,6 +106,8 @@ async def end_tree(held: Held, groups: ControlGroups | None) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         held.relay.kill()
+    if held.slirp is not None:
+        held.slirp.kill()
     if groups is not None:
         await empty(groups, held.spec.id)
     await held.process.ended.wait()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable
+from dataclasses import dataclass
 
 from sitewright.commands import bwrap
 from sitewright.engines.base import Exit, JobResult, JobSpec, LogSink
@@ -15,6 +16,7 @@ from sitewright.engines.sandbox.output import OutputReader, make_pipe_wide
 from sitewright.engines.sandbox.rootfs import check_mounts, environment, file_system
 from sitewright.engines.sandbox.spawn import Process
 from sitewright.engines.sandbox.starting import encoded
+from sitewright.engines.sandbox.userland import Barrier, connect, wanted
 from sitewright.errors import EngineError
 from sitewright.system.clock import Clock
 
@@ -24,7 +26,7 @@ def group_of(job_id: str) -> str:
     return f"j-{job_id}"
 
 
-def options(ground: Ground, job: JobSpec, *, network: bool) -> bytes:
+def options(ground: Ground, job: JobSpec, *, network: bool, barrier: Barrier | None) -> bytes:
     """All of bubblewrap's options."""
     return encoded(
         (
@@ -33,6 +35,7 @@ def options(ground: Ground, job: JobSpec, *, network: bool) -> bytes:
             *file_system(ground.base, job.box, None, None),
             *bwrap.environment(environment(ground.base, job.box)),
             *confined(ground, status=False),
+            *(barrier.options() if barrier else ()),
         )
     )
 
@@ -44,7 +47,13 @@ async def run_job(
     check_mounts(job.box)
     began = clock.steady()
     name = group_of(job.id)
-    process, reader = _start(ground, job, namespace, sink, clock)
+    barrier = Barrier.make() if wanted(ground, job.box) else None
+    process, reader = _start(ground, job, namespace, barrier, OutputTo(sink, clock))
+    try:
+        slirp = await _let_go(ground, process, barrier)
+    except BaseException:
+        await asyncio.shield(_end(ground, name, process, reader))
+        raise
     stop = asyncio.ensure_future(cancelled) if cancelled is not None else None
     ended = asyncio.ensure_future(process.ended.wait())
     try:
@@ -56,6 +65,8 @@ async def run_job(
         ended.cancel()
         if stop is not None:
             stop.cancel()
+        if slirp is not None:
+            slirp.kill()
         await asyncio.shield(_end(ground, name, process, reader))
     code = process.code if process.code >= 0 else 137
     return JobResult(
@@ -66,7 +77,30 @@ async def run_job(
     )
 
 
-def _start(ground: Ground, job: JobSpec, namespace: str, sink: LogSink, clock: Clock) -> tuple[Process, OutputReader]:
+@dataclass(frozen=True, slots=True)
+class OutputTo:
+    """Where output goes and by which clock it is limited."""
+
+    sink: LogSink
+    clock: Clock
+
+
+async def _let_go(ground: Ground, process: Process, barrier: Barrier | None) -> Process | None:
+    """For an ordinary user: the network first, then the command. Raises EngineError."""
+    if barrier is None:
+        return None
+    try:
+        slirp = Process.started(await connect(ground, process.pid))
+        barrier.lift()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        barrier.close()
+    return slirp
+
+
+def _start(ground: Ground, job: JobSpec, namespace: str, barrier: Barrier | None, to: OutputTo) -> tuple[Process, OutputReader]:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     make_pipe_wide(reading)
@@ -74,12 +108,18 @@ def _start(ground: Ground, job: JobSpec, namespace: str, sink: LogSink, clock: C
     try:
         if ground.groups is not None:
             ground.groups.create(group_of(job.id), job.box.limits)
-        launched = launch(ground, job.box, namespace, ("/bin/sh", "-c", job.box.command), {0: nothing, 1: writing, 2: writing})
+        launched = launch(
+            ground,
+            job.box,
+            namespace,
+            ("/bin/sh", "-c", job.box.command),
+            {0: nothing, 1: writing, 2: writing, **(barrier.descriptors() if barrier else {})},
+        )
         process = Process.started(launched.pid)
         try:
             if ground.groups is not None:
                 ground.groups.add(group_of(job.id), launched.pid)
-            launched.release(options(ground, job, network=bool(namespace)))
+            launched.release(options(ground, job, network=bool(namespace), barrier=barrier))
         except BaseException:
             launched.abandon()
             process.kill()
@@ -93,7 +133,7 @@ def _start(ground: Ground, job: JobSpec, namespace: str, sink: LogSink, clock: C
     finally:
         os.close(writing)
         os.close(nothing)
-    return process, OutputReader(job.id, reading, job.box.limits.log_bytes_per_second, sink, clock)
+    return process, OutputReader(job.id, reading, job.box.limits.log_bytes_per_second, to.sink, to.clock)
 
 
 async def _end(ground: Ground, name: str, process: Process, reader: OutputReader) -> None:

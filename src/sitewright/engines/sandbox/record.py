@@ -23,6 +23,7 @@ class Record:
     main: tuple[int, int]
     relay: tuple[int, int] = (0, 0)
     link: int = -1
+    slirp: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def load(folder: Folder) -> Record | None:
             main=(value["main"][0], value["main"][1]),
             relay=(value["relay"][0], value["relay"][1]),
             link=value["link"],
+            slirp=(value["slirp"][0], value["slirp"][1]),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

@@ -17,10 +17,10 @@ import termios
 
 from sitewright.commands import bwrap, nsenter
 from sitewright.engines.base import Exit, TerminalSize
-from sitewright.engines.sandbox.held import Held, children, empty
+from sitewright.engines.sandbox.held import Held, empty
 from sitewright.engines.sandbox.launch import Ground, confined, launch_beside
 from sitewright.engines.sandbox.rootfs import INSIDE_UID, environment
-from sitewright.engines.sandbox.spawn import Process
+from sitewright.engines.sandbox.spawn import Process, children
 from sitewright.engines.sandbox.starting import encoded, variables
 from sitewright.errors import EngineError
 

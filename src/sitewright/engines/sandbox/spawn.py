@@ -68,6 +68,13 @@ def parent_of(pid: int) -> int:
         return 0
 
 
+def children(pid: int) -> tuple[int, ...]:
+    """The processes that *pid* has started (its main thread), or that were left to it."""
+    with contextlib.suppress(OSError, ValueError):
+        return tuple(int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return ()
+
+
 def owning_user_namespace(pid: int) -> int:
     """A descriptor of the user namespace that the mount namespace of *pid* belongs to (ioctl_ns(2), NS_GET_USERNS). bubblewrap makes two
     and moves the process into the second, from which the others cannot be entered. Raises OSError."""

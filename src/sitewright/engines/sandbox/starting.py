@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.commands import bwrap, relay
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, InstanceSpec
-from sitewright.engines.sandbox import sockets
+from sitewright.engines.sandbox import sockets, userland
 from sitewright.engines.sandbox.launch import Ground, Launched, common, confined, launch, launch_in_network_of
 from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
@@ -141,8 +141,8 @@ async def start_instance(ground: Ground, spec: InstanceSpec, folder: Folder, lin
         launched[0].release(options(ground, spec, folder, network=link[0] >= 0))
         if len(launched) > 1:
             launched[1].release(relay_options(ground))
-        elif spec.listen is Listen.PORT and listener is not None:
-            record = await _relay_of_ordinary_user(ground, record, folder, listener)
+        elif not ground.root:
+            record = await _assistants_of_ordinary_user(ground, record, folder, listener)
     except BaseException as error:
         for each in launched:
             each.abandon()
@@ -178,7 +178,13 @@ def _launch_all(
             ground.groups.add(spec.id, each.pid)
 
 
-async def _relay_of_ordinary_user(ground: Ground, record: Record, folder: Folder, listener: socket.socket) -> Record:
+async def _assistants_of_ordinary_user(ground: Ground, record: Record, folder: Folder, listener: socket.socket | None) -> Record:
+    if userland.wanted(ground, record.spec.box):
+        slirp = await userland.connect(ground, record.main[0])
+        record = replace(record, slirp=(slirp, start_ticks(slirp)))
+        save(folder, record)
+    if record.spec.listen is not Listen.PORT or listener is None:
+        return record
     first = await first_process(folder)
     output = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
@@ -188,7 +194,7 @@ async def _relay_of_ordinary_user(ground: Ground, record: Record, folder: Folder
     finally:
         os.close(output)
         os.close(nothing)
-    record = Record(record.spec, record.started_at, record.main, (launched.pid, start_ticks(launched.pid)), record.link)
+    record = replace(record, relay=(launched.pid, start_ticks(launched.pid)))
     save(folder, record)
     launched.release(relay_options(ground))
     return record
