@@ -41,7 +41,7 @@ def test_unchanged_dependencies_are_taken_from_the_cache() -> None:
 
 
 def test_dependencies_that_are_in_the_live_folder_are_left_alone() -> None:
-    assert make_plan(pack_of(FLASK), Situation(live=True, present=frozenset({fingerprint(FLASK)}))).steps == ()
+    assert make_plan(pack_of(FLASK), Situation(present=frozenset({fingerprint(FLASK)}))).steps == ()
 
 
 def test_the_fingerprint_follows_dependencies_and_python_but_not_the_code() -> None:

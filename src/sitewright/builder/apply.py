@@ -17,7 +17,7 @@ from sitewright.builder.droplet import Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.log import BuildLog
 from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
-from sitewright.builder.source import fetch_git, fetch_template, fetch_upload, megabytes
+from sitewright.builder.source import counted, fetch_git, fetch_template, fetch_upload, megabytes
 from sitewright.builder.survey import survey
 from sitewright.bus.messages import BuildRequest, FolderSource, GitSource, TemplateSource, UploadSource
 from sitewright.config.paths import Paths
@@ -126,7 +126,7 @@ class BuildRun:
         await self._report("Packing")
         sealed = await self._seal(pack)
         await asyncio.to_thread(self._publish, sealed, plan)
-        self._log.say(f"Built: {sealed.files:,} files, {megabytes(sealed.size_bytes)}.")
+        self._log.say(f"Built: {counted(sealed.files)}, {megabytes(sealed.size_bytes)}.")
         return Built(blueprint, sealed, commit)
 
     def _prepare(self) -> None:
@@ -194,7 +194,7 @@ class BuildRun:
             noted = set(self._installed_note.read_text(encoding="utf-8").split())
             folders = {i.fingerprint: self._tree / i.folder for i in pack.installs}
             present = {mark for mark in noted if mark in folders and folders[mark].is_dir() and not folders[mark].is_symlink()}
-        return Situation(self._live, frozenset(kept), frozenset(present))
+        return Situation(frozenset(kept), frozenset(present))
 
     @property
     def _installed_note(self) -> Path:
@@ -208,7 +208,7 @@ class BuildRun:
             if error.step.title not in plan.restored:
                 raise
             self._log.say("What was kept from the last build cannot be used. Installing again.")
-            await self._run_steps(pack, make_plan(pack, Situation(self._live)))
+            await self._run_steps(pack, make_plan(pack, Situation()))
 
     async def _run_steps(self, pack: PackPlan, plan: BuildPlan) -> None:
         for step in plan.steps:

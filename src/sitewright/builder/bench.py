@@ -22,6 +22,9 @@ from sitewright.system.clock import Clock
 MEASURE_EVERY_SECONDS = 3.0
 SLACK_FACTOR = 3
 """While it runs, a build's tree may be this many times the quota: compilers and package managers need room that they free again."""
+MOST_TREE_BYTES = 8 * 1024**3
+"""Of a build's tree where no quota is set, and at most where one is."""
+MOST_CACHE_BYTES = 3 * 1024**3
 MAX_CAPTURED = 256 * 1024
 
 Subscribe = Callable[[str, Callable[[bytes], None]], Callable[[], None]]
@@ -115,14 +118,13 @@ class Bench:
         outgrown = asyncio.Event()
         unsubscribe = self._subscribe(job.id, sink)
         stop = asyncio.ensure_future(self._until_stopped(outgrown))
-        watch = asyncio.ensure_future(self._watch_size(tree, outgrown)) if self._spec.quota_bytes and step.network else None
+        watch = asyncio.ensure_future(self._watch_size(tree, outgrown))
         try:
             result = await self._engine.run(job, stop)
         finally:
             unsubscribe()
-            for task in (stop, watch):
-                if task is not None:
-                    task.cancel()
+            stop.cancel()
+            watch.cancel()
         self.check_cancelled()
         if outgrown.is_set():
             raise self.over_quota()
@@ -139,10 +141,13 @@ class Bench:
                 task.cancel()
 
     async def _watch_size(self, tree: Path, outgrown: asyncio.Event) -> None:
+        """A build that fills the disk is ended before it has."""
+        limit = min(self._spec.quota_bytes * SLACK_FACTOR or MOST_TREE_BYTES, MOST_TREE_BYTES)
         while not outgrown.is_set():
             await asyncio.sleep(MEASURE_EVERY_SECONDS)
             _, size = await asyncio.to_thread(measure, tree)
-            if size > self._spec.quota_bytes * SLACK_FACTOR:
+            _, cached = await asyncio.to_thread(measure, self._spec.cache)
+            if size > limit or cached > MOST_CACHE_BYTES:
                 outgrown.set()
 
     def check_cancelled(self) -> None:
@@ -153,7 +158,7 @@ class Bench:
     def over_quota(self) -> QuotaError:
         """The error for a tree that is too large."""
         return QuotaError(
-            f"The site is larger than the {self._spec.quota_bytes // 1_000_000} MB that it may use.",
+            f"The site is larger than the {(self._spec.quota_bytes or MOST_TREE_BYTES) // 1_000_000} MB that it may use.",
             details="The previous release keeps running.",
             resolution="Leave out large files and packages that are not needed, or ask for more room.",
         )

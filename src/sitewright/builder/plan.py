@@ -18,7 +18,6 @@ class Situation:
     """What is known besides the tree. ``kept``: fingerprints whose result is in the site's cache. ``present``: fingerprint that the tree's
     own folder was made for (live mode builds in place)."""
 
-    live: bool = False
     kept: frozenset[str] = frozenset()
     present: frozenset[str] = frozenset()
 

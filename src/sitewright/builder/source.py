@@ -44,7 +44,7 @@ async def fetch_upload(bench: Bench, source: UploadSource, uploads: Path, work: 
     if "message" in answer:
         raise BuildError(answer["message"], details=answer["details"], resolution=answer["resolution"])
     inner = f", from its folder {answer['top']}" if answer["top"] else ""
-    bench.log.say(f"{answer['files']:,} files{inner}.")
+    bench.log.say(f"{counted(answer['files'])}{inner}.")
     shutil.rmtree(shelf)
 
 
@@ -64,6 +64,11 @@ def _copy_upload(upload: Path, target: Path, digest: str, owner: tuple[int, int]
         raise BuildError("The upload is damaged.", resolution="Upload the archive again.")
     give_tree(target.parent, *owner)
     return size
+
+
+def counted(files: int) -> str:
+    """As people say it: 1 file, 2,000 files."""
+    return "1 file" if files == 1 else f"{files:,} files"
 
 
 def megabytes(size: int) -> str:

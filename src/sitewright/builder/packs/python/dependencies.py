@@ -106,7 +106,7 @@ def _is_package(tree: Tree) -> bool:
     settings = document.get("tool", {}).get("uv", {}) if isinstance(document.get("tool"), dict) else {}
     if isinstance(settings, dict) and "package" in settings:
         return bool(settings["package"])
-    return "build-system" in document and bool(document.get("project"))
+    return "build-system" in document
 
 
 def _check_python(tree: Tree, toolchain: Toolchain) -> None:
