@@ -56,8 +56,10 @@ def prepare_folders(settings: Settings) -> None:
     config.run.mkdir(mode=0o711, parents=True, exist_ok=True)
     for folder in (config.folder, config.folder / "pages", config.temporary, paths.logs, paths.routes, paths.route_targets):
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    for folder in (config.run, config.home, config.folder, config.folder / "pages", config.temporary, paths.logs):
+    for folder in (config.run, config.home, config.folder / "pages", paths.logs):
         _let_enter(folder)
+    for folder in (config.folder, config.temporary):
+        _for_workers_only(folder)
 
 
 def write_config(settings: Settings) -> Path:
@@ -90,6 +92,13 @@ def test_config(settings: Settings) -> None:
             details=done.errors.decode(errors="replace").strip()[-2000:],
             resolution="Is the port taken, or does another user own the data folder? Correct that and start again.",
         )
+
+
+def _for_workers_only(folder: Path) -> None:
+    """No other user of this machine: php.sock believes whoever connects."""
+    if is_root():
+        os.chown(folder, -1, router_account().gid)
+    folder.chmod(0o710)
 
 
 def _let_enter(folder: Path) -> None:
