@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from sitewright.cli.client import Client
 from sitewright.cli.place import local_place
@@ -25,9 +26,7 @@ def ensure_sample(settings: Settings, screen: Screen) -> str:
         if marker.exists():
             return settings.url(host) if _exists(client) else ""
         with screen.step(f"Building the sample site {SAMPLE}"):
-            if not _exists(client):
-                answer = client.post("/sites", {"name": SAMPLE, "source": {"kind": "template", "name": "guestbook"}})
-                _await_operation(client, str(answer["operation"]["id"]))
+            _await_operation(client, str(_begin(client)["id"]))
             wait_for(
                 f"The site {settings.url(host)}",
                 lambda: answers(settings, host, "/"),
@@ -44,6 +43,20 @@ def _exists(client: Client) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+def _begin(client: Client) -> dict[str, Any]:
+    """The operation that makes the sample: the one under way, a new deploy of a site whose first one failed, or a new site."""
+    source = {"kind": "template", "name": "guestbook"}
+    try:
+        site = client.get(f"/sites/{SAMPLE}")
+    except NotFoundError:
+        made: dict[str, Any] = client.post("/sites", {"name": SAMPLE, "source": source})["operation"]
+        return made
+    under_way: dict[str, Any] | None = site.get("operation")
+    if under_way is None:
+        under_way = client.post(f"/sites/{SAMPLE}/deploys", {"source": source})["operation"]
+    return under_way
 
 
 def _await_operation(client: Client, operation_id: str) -> None:
