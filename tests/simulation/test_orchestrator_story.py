@@ -1,5 +1,6 @@
 """Stories of one channel on a machine that is all memory, with the real planner and loop."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -107,7 +108,7 @@ async def test_a_crashed_copy_is_started_again_three_times_at_once_and_then_with
             machine.engine.crash(instance)
         await machine.turn(0.5)
     times = [at for at, _ in starts]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert max(gaps[:FREE_RESTARTS]) < 2
     assert gaps[FREE_RESTARTS] >= 29
     assert gaps[FREE_RESTARTS + 1] >= 59
@@ -204,7 +205,7 @@ async def test_the_release_command_runs_once_and_its_failure_keeps_the_old_relea
     with_hook = release(2, ProcessSpec("web", "serve", Listen.FD), ProcessSpec("release", "migrate"))
     desired = await deployed(machine)
     outcome = Exit(1)
-    machine.engine.jobs = lambda job: JobResult(outcome, 1.0)
+    machine.engine.jobs = lambda _: JobResult(outcome, 1.0)
     await machine.put(replace(desired, generation=2, release=with_hook))
     await machine.settle(20)
     state = await actual(machine)

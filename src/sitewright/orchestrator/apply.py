@@ -26,6 +26,7 @@ from sitewright.orchestrator.routes import Routes
 from sitewright.orchestrator.specs import hook_spec, instance_spec
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
+from sitewright.system.ownership import make_site_folders
 from sitewright.system.processes import Runner
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ REFUSED_SECONDS = 2.0
 
 EnsureTree = Callable[[DesiredChannel], Awaitable[None]]
 """Puts the wanted release's files on this disk. Raises SitewrightError."""
-UsedFolders = Callable[[], frozenset[Path]]
-"""The folders of the host that instances have mounted now."""
+UsedFolders = Callable[[DesiredChannel], frozenset[Path]]
+"""The folders of a channel that must not be deleted now: mounted by an instance, wanted, or served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class Applier:
     async def _start(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Start) -> None:
         settings = self._tools.settings
         process = step.wanted.spec.type
-        folders.prepare(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+        make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
         spec = instance_spec(settings, desired, step.wanted, new_id(), step.index)
         memory.instance(spec.id)
         self._tools.logs.register(spec.id, self.source(desired, f"{process}.{step.index}"))
@@ -253,7 +254,7 @@ class Applier:
         reason = "could not be run"
         self._tools.logs.register(job.id, self.source(desired, RELEASE_COMMAND))
         try:
-            folders.prepare(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+            make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
             reason = _failure(await self._tools.engine.run(job), step)
         except SitewrightError as error:
             reason = f"could not be run: {error}"
@@ -278,7 +279,7 @@ class Applier:
     async def _prune(self, desired: DesiredChannel) -> None:
         """Delete old releases, never one in use."""
         releases = self._tools.settings.paths.release(desired.site_id, desired.channel, 0).parent
-        for folder in folders.old_releases(releases, self._used_folders()):
+        for folder in folders.old_releases(releases, self._used_folders(desired)):
             await folders.delete(self._tools.runner, folder)
 
     async def _delete(self, desired: DesiredChannel, memory: ChannelMemory) -> None:

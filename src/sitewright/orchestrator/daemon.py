@@ -36,7 +36,7 @@ TROUBLE_SECONDS = 5.0
 """When to try a channel again whose steps failed."""
 AT_ONCE = 8
 """Channels converged side by side, so that one slow start does not hold up the rest."""
-COALESCE_SECONDS = 0.01
+COALESCE_SECONDS = 0.002
 LAST_LINES = 10
 
 LOOK_AGAIN = (steps.Start, steps.Remove, steps.Evacuate, steps.MarkReady, steps.NoteCrash, steps.NoteServing)
@@ -286,13 +286,10 @@ class Orchestrator:
                     seen[item.spec.id] = now
         self._unwanted = seen
 
-    def _used_folders(self) -> frozenset[Path]:
-        """Folders that must not be deleted: mounted by an instance, wanted, or served."""
-        used = {mount.source for items in self._observed.values() for item in items for mount in item.spec.box.mounts}
-        for channel_id, desired in self.store.all().items():
-            if desired.release is not None:
-                used.add(self._tree_of(desired)(Serving(desired.release, desired.mode)))
-            serving = self.tools.memories.of(channel_id).serving
-            if serving is not None:
-                used.add(self._tree_of(desired)(serving))
+    def _used_folders(self, desired: DesiredChannel) -> frozenset[Path]:
+        """Folders of the channel that must not be deleted: mounted by an instance, wanted, or served."""
+        used = {mount.source for item in self.observed(desired.channel_id) for mount in item.spec.box.mounts}
+        serving = self.tools.memories.of(desired.channel_id).serving
+        wanted = Serving(desired.release, desired.mode) if desired.release is not None else None
+        used.update(self._tree_of(desired)(kept) for kept in (serving, wanted) if kept is not None)
         return frozenset(used)

@@ -79,7 +79,7 @@ class Machine:
         self.engine = MemoryEngine(self.clock, self.world)
         self.orchestrator: Orchestrator
 
-    async def _answers(self, instance: Instance, host: str) -> bool:
+    async def _answers(self, instance: Instance, _host: str) -> bool:
         return instance.release_id not in self.deaf and await self.engine.listening(instance.id)
 
     async def _ensure_tree(self, desired: DesiredChannel) -> None:
@@ -127,7 +127,7 @@ class Machine:
         self.clock.advance(seconds)
         await self.orchestrator.turn()
         async with asyncio.timeout(10):
-            while self.orchestrator.applier.busy:
+            while self.orchestrator.applier.busy:  # noqa: ASYNC110 – what goes on wakes nobody but the loop under test
                 await asyncio.sleep(0)
 
     async def settle(self, seconds: float = 60.0, step: float = 0.5) -> None:
