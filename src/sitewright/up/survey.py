@@ -77,6 +77,14 @@ def home_problem(home: Path) -> str:
         return f"{there} cannot be written by this user"
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         return f"{there} is on a read-only disk"
+    return _closed_to_others(home) if is_root() else ""
+
+
+def _closed_to_others(home: Path) -> str:
+    """As root the parts run as other users, who must get to the data folder."""
+    for folder in reversed(home.resolve().parents):
+        if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
+            return f"other users, such as the manager's, cannot enter {folder}"
     return ""
 
 
