@@ -33,7 +33,7 @@ RUNTIMES = {
         Runtime("node", ("usr/bin/node", "usr/bin/npm"), ("nodejs", "npm")),
         Runtime(
             "php",
-            ("usr/sbin/php-fpm[0-9]*", "usr/lib/php/20*/pdo_sqlite.so"),
+            ("usr/sbin/php-fpm[0-9]*", "usr/lib/php/20*/pdo_sqlite.so", "usr/lib/php/20*/mbstring.so", "usr/lib/php/20*/curl.so"),
             ("php-fpm", "php-cli", "php-sqlite3", "php-mbstring", "php-xml", "php-curl", "php-gd", "php-intl", "php-zip"),
         ),
         Runtime("composer", ("usr/bin/composer",), ("composer",)),

@@ -6,8 +6,11 @@ import json
 import sqlite3
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from sitewright.bus.messages import BuildStatus
 from sitewright.domain.states import BuildState
+from sitewright.system.processes import run_blocking
 from sitewright.testing.workbench import Workbench, archive_of, running
 
 
@@ -82,3 +85,43 @@ async def test_a_plain_python_server_with_a_procfile_runs(workbench: Workbench) 
     }
     async with running(workbench, await built(workbench, files)) as client:
         assert (await client.get("/")).text == "<p>plain</p>"
+
+
+async def test_a_lock_file_decides_the_versions_and_leaves_development_packages_out(workbench: Workbench, tmp_path: Path) -> None:
+    project = '[project]\nname = "x"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = ["itsdangerous<2.2", "flask"]\n'
+    project += '[dependency-groups]\ndev = ["pytest"]\n'
+    (tmp_path / "pyproject.toml").write_text(project)
+    run_blocking((find_uv_bin(), "lock", "--quiet", "--project", str(tmp_path), "--python", "/usr/bin/python3"), timeout=60)
+    files: dict[str, str | bytes] = {
+        "pyproject.toml": project,
+        "uv.lock": (tmp_path / "uv.lock").read_bytes(),
+        "app.py": "from importlib.metadata import version\nfrom flask import Flask\n\napp = Flask(__name__)\n"
+        "app.add_url_rule('/', view_func=lambda: version('itsdangerous'))\n",
+    }
+    async with running(workbench, await built(workbench, files)) as client:
+        assert (await client.get("/")).text.startswith("2.1")
+    assert not (workbench.release() / ".venv/bin/pytest").exists()
+    again = await built(workbench, files, release=2)
+    assert "unchanged" in workbench.log(again)
+
+
+async def test_a_poetry_project_is_installed(workbench: Workbench) -> None:
+    files: dict[str, str | bytes] = {
+        "pyproject.toml": """
+            [tool.poetry]
+            name = "shop"
+            version = "1"
+            description = ""
+            authors = []
+            [tool.poetry.dependencies]
+            python = ">=3.11"
+            bottle = "*"
+            [build-system]
+            requires = ["poetry-core"]
+            build-backend = "poetry.core.masonry.api"
+            """,
+        "shop/__init__.py": "",
+        "shop/app.py": "from bottle import Bottle\n\napp = Bottle()\napp.route('/')(lambda: 'open')\n",
+    }
+    async with running(workbench, await built(workbench, files)) as client:
+        assert (await client.get("/")).text == "open"
