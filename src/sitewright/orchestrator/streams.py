@@ -10,9 +10,9 @@ import base64
 import binascii
 import contextlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sitewright.bus.base import Bus
+from sitewright.bus.base import Bus, Subscription
 from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
 from sitewright.bus.subjects import stream_in, stream_out
 from sitewright.domain.events import EventKind
@@ -39,7 +39,6 @@ class _Session:
     process: ExecSession
     heard_at: float
     sequence: int = 0
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class ExecSessions:
@@ -64,7 +63,10 @@ class ExecSessions:
         process = await self._orchestrator.tools.engine.exec(target.spec.id, request.argv, terminal)
         session = _Session(request.session, request.channel_id, process, self._clock.steady())
         self._sessions[session.id] = session
-        task = asyncio.create_task(self._serve(session))
+        subscription = await self._bus.subscribe(
+            stream_in(self._node, session.id), StreamChunk, lambda _, chunk: self._hear(session, chunk)
+        )
+        task = asyncio.create_task(self._serve(session, subscription))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         self._tell(EventKind.EXEC_OPENED, target, f"A command was run beside {target.spec.process}: {request.argv[0][:80]}.")
@@ -94,11 +96,8 @@ class ExecSessions:
     def _tell(self, kind: EventKind, target: Observed, text: str) -> None:
         self._orchestrator.tools.events.emit(kind, target.spec.site_id, target.spec.channel_id, text)
 
-    async def _serve(self, session: _Session) -> None:
+    async def _serve(self, session: _Session, subscription: Subscription) -> None:
         code = -1
-        subscription = await self._bus.subscribe(
-            stream_in(self._node, session.id), StreamChunk, lambda _, chunk: self._hear(session, chunk)
-        )
         watchdog = asyncio.create_task(self._watch(session))
         try:
             while data := await session.process.read():
