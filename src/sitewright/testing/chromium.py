@@ -86,8 +86,8 @@ class Chromium:
             self.call("Runtime.evaluate", expression="new Promise(done => setTimeout(done, 50))", awaitPromise=True)
 
     def wait_for(self, expression: str) -> None:
-        """Until a JavaScript expression is true."""
-        self.wait(lambda: self.run(f"Boolean({expression})"), expression)
+        """Until a JavaScript expression is true; one that throws is not yet true, as while a page is loading."""
+        self.wait(lambda: self.run(f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"), expression)
 
     def type(self, selector: str, text: str) -> None:
         """Put the cursor into a field and type."""

@@ -56,7 +56,10 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
     """Opening the link only shows a button; its POST uses the link, so that no mail scanner or preview burns it."""
     try:
         if request.method == "POST":
-            login(request, services.use_link(token), backend=BACKEND)
+            user = services.use_link(token)
+            login(request, user, backend=BACKEND)
+            if not user.has_usable_password():
+                say(request, "You are signed in.\nSet a password on the account page, so that you can come back without a link.")
             return redirect("sites:home")
         if not services.peek_link(token):
             raise NotFoundError(

@@ -18,7 +18,7 @@ from sitewright.manager.operations.logs import build_of
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.platform import node_rows, parts
 from sitewright.manager.operations.present import card
-from sitewright.manager.pages.live import again, mark_of, piece, wants_piece
+from sitewright.manager.pages.live import answer, drawn, wants_piece
 from sitewright.manager.pages.output import shown
 from sitewright.manager.pages.view import page, person, say, telling
 from sitewright.manager.sites.logs import build_log
@@ -34,8 +34,8 @@ def show(request: HttpRequest, operation_id: str) -> HttpResponse:
     operation = operation_for(person(request), operation_id)
     context = _context(request, operation)
     if wants_piece(request, "operation"):
-        return piece(request, PIECE, context)
-    context |= {"again": again(request, mark_of(request, PIECE, context)), "section": "sites"}
+        return answer(request, PIECE, context)
+    context |= {"piece": drawn(request, PIECE, context)[0], "section": "sites"}
     build = build_of(request, operation)
     if build is not None:
         context |= shown(build_log(build), reverse("operations:log-stream", args=[operation.id]))
@@ -44,7 +44,12 @@ def show(request: HttpRequest, operation_id: str) -> HttpResponse:
 
 def _context(request: HttpRequest, operation: Operation) -> dict[str, Any]:
     may_change = for_user(person(request), Role.DEVELOPER).filter(id=operation.id).exists()
-    return {"operation": card(operation), "may_change": may_change, "site_exists": operation.site_id is not None, "here": True}
+    return {
+        "operation": card(operation),
+        "may_change": may_change,
+        "site_name": operation.site.name if operation.site else "",
+        "here": True,
+    }
 
 
 @page
@@ -75,7 +80,7 @@ def _back(request: HttpRequest, operation: Operation) -> HttpResponse:
         return redirect("operations:status")
     if operation.site_id is None:
         return redirect("operations:show", operation.id)
-    return redirect("sites:show", operation.site_name)
+    return redirect("sites:show", operation.site.name if operation.site else operation.site_name)
 
 
 @page

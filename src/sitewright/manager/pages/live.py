@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 SEEN = "seen"
+_AGAIN = "again-goes-here"
+_CSRF = re.compile(r'name="csrfmiddlewaretoken" value="[A-Za-z0-9]+"')
 
 
 def wants_piece(request: HttpRequest, piece: str) -> bool:
@@ -16,22 +21,19 @@ def wants_piece(request: HttpRequest, piece: str) -> bool:
     return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Target") == piece
 
 
-def again(request: HttpRequest, mark: str) -> str:
-    """The query with which the browser asks for the piece next time: what it asked for now, and what it has seen."""
-    query: QueryDict = request.GET.copy()
-    query[SEEN] = mark
-    return query.urlencode()
-
-
-def piece(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+def answer(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
     """The piece, or 204 (which htmx leaves alone) when the browser has it already: focus, menus and selection stay undisturbed."""
-    mark = mark_of(request, template, context)
-    if request.GET.get(SEEN) == mark:
-        return HttpResponse(status=204)
-    return HttpResponse(render_to_string(template, {**context, "again": again(request, mark)}, request))
+    html, mark = drawn(request, template, context)
+    return HttpResponse(status=204) if request.GET.get(SEEN) == mark else HttpResponse(html)
 
 
-def mark_of(request: HttpRequest, template: str, context: dict[str, Any]) -> str:
-    """A fingerprint of the piece as this person sees it. The token against forged requests differs each time and is left out."""
-    html = render_to_string(template, {**context, "again": "", "csrf_token": ""}, request)
-    return hashlib.sha256(html.encode()).hexdigest()[:16]
+def drawn(request: HttpRequest, template: str, context: dict[str, Any]) -> tuple[SafeString, str]:
+    """The piece and its fingerprint. In the piece, ``again`` is the query for the next time: what was asked now, and what is seen.
+
+    Tokens against forged requests differ each time and are left out of the fingerprint.
+    """
+    html = render_to_string(template, {**context, "again": _AGAIN}, request)
+    mark = hashlib.sha256(_CSRF.sub("", html).encode()).hexdigest()[:16]
+    query = request.GET.copy()
+    query[SEEN] = mark
+    return mark_safe(html.replace(_AGAIN, escape(query.urlencode()))), mark  # noqa: S308 - rendered by a template just now

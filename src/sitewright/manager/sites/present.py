@@ -16,6 +16,8 @@ from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.state import current_operations, derive, production_channels
 
 PRODUCTION = "production"
+HOST_STACK = "host"
+"""The stack whose languages are those of the machine itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ def _card(site: Site, channel: Channel | None, state: SiteState) -> SiteCard:
 
 
 def stack_of(blueprint: Mapping[str, Any]) -> str:
-    """What it runs on, for people: `python · python3.11`, or "" when unknown."""
-    return " · ".join(dict.fromkeys(part for part in (blueprint.get("pack"), blueprint.get("stack")) if part))
+    """What it runs on, for people: `python`, or `python · <stack>` on another stack than the host's own; "" when unknown."""
+    stack = blueprint.get("stack", "")
+    return " · ".join(part for part in (blueprint.get("pack", ""), "" if stack == HOST_STACK else stack) if part)
 
 
 @dataclass(frozen=True, slots=True)

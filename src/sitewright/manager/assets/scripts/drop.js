@@ -34,5 +34,7 @@ export function dropZones() {
     field.addEventListener("change", () => propose(field.files[0]?.name ?? ""));
   }
   document.querySelector("input[name=git_url]")?.addEventListener("change", (event) => propose(event.target.value));
-  document.querySelector("[data-propose]")?.addEventListener("input", (event) => (event.target.dataset.typed = "yes"));
+  const name = document.querySelector("[data-propose]");
+  name?.addEventListener("input", () => (name.dataset.typed = "yes"));
+  name?.addEventListener("focus", () => name.dataset.typed || name.select());
 }

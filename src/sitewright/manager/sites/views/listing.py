@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from sitewright.domain.states import Role
-from sitewright.manager.pages.live import again, mark_of, piece, wants_piece
+from sitewright.manager.pages.live import answer, drawn, wants_piece
 from sitewright.manager.pages.view import page, person
 from sitewright.manager.sites.access import for_user
 from sitewright.manager.sites.present import cards
@@ -27,10 +27,10 @@ def listing(request: HttpRequest) -> HttpResponse:
     """All sites that the person may see; only the rows when htmx asks for them."""
     context = _rows(request)
     if wants_piece(request, "sites"):
-        return piece(request, PIECE, context)
+        return answer(request, PIECE, context)
     user = person(request)
     context |= {
-        "again": again(request, mark_of(request, PIECE, context)),
+        "piece": drawn(request, PIECE, context)[0],
         "any_sites": bool(context["query"]) or context["page"].paginator.count > 0,
         "may_create": teams_for(user, Role.DEVELOPER).exists(),
         "manager_url": settings.PLATFORM.url(settings.PLATFORM.manager_host),

@@ -15,7 +15,7 @@ from sitewright.manager.audit.access import for_user as events_for
 from sitewright.manager.operations.access import for_user as operations_for
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.present import card as operation_card
-from sitewright.manager.pages.live import again, mark_of, piece, wants_piece
+from sitewright.manager.pages.live import answer, drawn, wants_piece
 from sitewright.manager.pages.view import page, person
 from sitewright.manager.releases.access import for_user as releases_for
 from sitewright.manager.sites.access import channels_for, for_user, instances_for, site_for
@@ -45,8 +45,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
     site, context = frame(request, name, "overview")
     context |= _moving(request, site)
     if wants_piece(request, "site"):
-        return piece(request, PIECE, context)
-    return render(request, "sites/overview.html", context | {"again": again(request, mark_of(request, PIECE, context))})
+        return answer(request, PIECE, context)
+    return render(request, "sites/overview.html", context | {"piece": drawn(request, PIECE, context)[0]})
 
 
 def _moving(request: HttpRequest, site: Site) -> dict[str, Any]:
