@@ -105,3 +105,12 @@ def test_a_project_for_another_python_is_refused_in_words(required: str) -> None
 @pytest.mark.parametrize("required", [">=3.9", ">=3.11.1,<4", "==3.11.*", "~=3.8", "<3.12", "!=3.10", ">3.10", "<=3.11", "", "==3.*"])
 def test_a_project_for_this_python_is_built(required: str) -> None:
     assert pack_of({"pyproject.toml": f'[project]\nname = "x"\nrequires-python = "{required}"\n', "app.py": FLASK["app.py"]}).installs
+
+
+def test_a_front_end_that_makes_its_own_server_is_started() -> None:
+    blueprint = make_blueprint(pack_of(VITE), built("build/index.js", "build/client/a.js"), "host")
+    web = blueprint.process("web")
+    assert web is not None
+    assert web.command == "exec node build/index.js"
+    assert not blueprint.is_static
+    assert ("NODE_ENV", "production") in blueprint.env

@@ -124,7 +124,7 @@ class BuildRun:
         await self._build(pack, plan)
         blueprint = make_blueprint(pack, await asyncio.to_thread(survey, self._tree), STACK)
         await self._report("Packing")
-        sealed = await self._seal(pack)
+        sealed = await self._seal(pack, blueprint)
         await asyncio.to_thread(self._publish, sealed, plan)
         self._log.say(f"Built: {counted(sealed.files)}, {megabytes(sealed.size_bytes)}.")
         return Built(blueprint, sealed, commit)
@@ -215,12 +215,13 @@ class BuildRun:
             await self._report(step.title)
             await self.bench.run(step, self._tree, env=pack.build_env)
 
-    async def _seal(self, pack: PackPlan) -> Sealed:
+    async def _seal(self, pack: PackPlan, blueprint: Blueprint) -> Sealed:
         order = SealOrder(quota_bytes=self._request.quota_bytes)
         if not self._live:
             out = self._work / "out"
             make_folder(out, 0o700, (self._uid, self._uid))
-            order = replace(order, out=out, dropped=pack.dropped, compiled="python" in pack.needs and bool(pack.processes))
+            dropped = pack.dropped if blueprint.is_static else ()
+            order = replace(order, out=out, dropped=dropped, compiled="python" in pack.needs and bool(pack.processes))
         return await seal(self.bench, self._tree, order)
 
     def _publish(self, sealed: Sealed, plan: BuildPlan) -> None:

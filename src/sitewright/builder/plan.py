@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sitewright.builder.packs.base import Install, PackPlan, Step
+from sitewright.builder.packs.base import Install, Layout, PackPlan, Step
 from sitewright.builder.tree import Tree
 from sitewright.commands import archive
+from sitewright.domain.processes import Listen, ProcessSpec
 from sitewright.domain.release import Blueprint
 from sitewright.errors import BuildError
 
@@ -68,29 +69,30 @@ def _keep(install: Install) -> Step:
 
 def make_blueprint(pack: PackPlan, built: Tree, stack: str) -> Blueprint:
     """What the built tree needs to run. Raises BuildError when a build that should have made pages made none."""
-    static_root, fallback = pack.static_root, ""
     if pack.layout is not None:
-        static_root = _output(pack, built)
-        if pack.layout.spa:
-            prefix = f"{static_root}/" if static_root else ""
-            pages = [name for name in built.files if name.startswith(prefix) and name.endswith(".html")]
-            fallback = "index.html" if pages == [f"{prefix}index.html"] else ""
-    if static_root is None and not any(process.type == "web" for process in pack.processes):
+        return _from_output(pack, pack.layout, built, stack)
+    if pack.static_root is None and not any(process.type == "web" for process in pack.processes):
         raise BuildError(
             "The Procfile has no web process.",
             details="Without one, nobody can visit the site.",
             resolution="Add a line like “web: gunicorn app:app” to the Procfile, and deploy again.",
         )
-    return Blueprint(pack=pack.pack, stack=stack, processes=pack.processes, static_root=static_root, fallback=fallback, env=pack.env)
+    return Blueprint(pack=pack.pack, stack=stack, processes=pack.processes, static_root=pack.static_root, env=pack.env)
 
 
-def _output(pack: PackPlan, built: Tree) -> str:
-    candidates = pack.layout.candidates if pack.layout else ()
-    for folder in candidates:
-        if built.has(f"{folder}/index.html"):
-            return folder
-    raise BuildError(
-        "The build ran, but made no index.html.",
-        details=f"It is looked for in: {', '.join(candidates)}.",
-        resolution="Set the build's output folder to one of these, and deploy again.",
-    )
+def _from_output(pack: PackPlan, layout: Layout, built: Tree, stack: str) -> Blueprint:
+    """Of a build that makes pages, or a server of its own."""
+    server = built.first(*layout.servers)
+    if server:
+        web = ProcessSpec(type="web", command=f"exec node {server}", listen=Listen.PORT)
+        return Blueprint(pack=pack.pack, stack=stack, processes=(web,), env=layout.server_env)
+    root = next((folder for folder in layout.candidates if built.has(f"{folder}/index.html")), None)
+    if root is None:
+        raise BuildError(
+            "The build ran, but made no index.html.",
+            details=f"It is looked for in: {', '.join(layout.candidates)}.",
+            resolution="Set the build's output folder to one of these, or add a start script, and deploy again.",
+        )
+    pages = [name for name in built.files if name.startswith(f"{root}/") and name.endswith(".html")]
+    fallback = "index.html" if layout.spa and pages == [f"{root}/index.html"] else ""
+    return Blueprint(pack=pack.pack, stack=stack, static_root=root, fallback=fallback, env=pack.env)

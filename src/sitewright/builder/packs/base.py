@@ -44,10 +44,13 @@ class Toolchain:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the static files are after the build: the first of ``candidates`` with an index.html is served; ``spa`` adds a fallback for
-    single-page apps."""
+    single-page apps. ``servers``: scripts that some frameworks make instead of pages; the first that is there becomes the web process, with
+    ``server_env``."""
 
     candidates: tuple[str, ...]
     spa: bool = False
+    servers: tuple[str, ...] = ()
+    server_env: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from sitewright.errors import BuildError
 
 PACK_VERSION = "1"
 OUTPUTS = ("dist", "build", "out", "_site", ".output/public", "docs/.vitepress/dist", "dist/browser", "www", "public")
+SERVER_OUTPUTS = (".output/server/index.mjs", "build/index.js", "dist/server/entry.mjs")
+"""Of Nuxt and others on Nitro, of SvelteKit's and of Astro's adapter for Node."""
 SERVER_FILES = (
     "server.js",
     "index.js",
@@ -59,7 +61,7 @@ def node_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
         found = ("Found package.json: this is a Node app.", *notes)
         return replace(base, notes=found, steps=steps + prune, processes=processes, env=RUN_ENV)
     found = ("Found package.json with a build script and nothing to start: its output is served.", *notes)
-    layout = Layout(OUTPUTS, spa=True)
+    layout = Layout(OUTPUTS, spa=True, servers=SERVER_OUTPUTS, server_env=RUN_ENV)
     return replace(base, pack="node-static", title="front end", notes=found, layout=layout, dropped=("node_modules",))
 
 
