@@ -48,7 +48,9 @@ class Running:
         plan = {"folder": str(self.folder), "logs": str(self.logs), "stages": stages, "processes": processes, **more}
         path = self.folder / "plan.json"
         path.write_text(json.dumps(plan))
-        self.process = subprocess.Popen([sys.executable, "-I", "-S", str(SCRIPT), str(path)], stdout=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(SCRIPT), str(path)], stdout=subprocess.PIPE, start_new_session=True
+        )
 
     def pid(self, name: str) -> int:
         try:
