@@ -117,6 +117,8 @@ class Observed:
     exit: Exit | None = None
     pid: int = 0
     """A process inside, as the host numbers it; 0 when there is none or it is not on this host."""
+    memory_kills: int = 0
+    """How many of its processes the memory limit has killed so far while it went on; 0 where the engine cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)

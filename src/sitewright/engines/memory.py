@@ -33,6 +33,7 @@ class _Held:
     frozen: bool = False
     exit: Exit | None = None
     listens: bool = True
+    memory_kills: int = 0
 
 
 @dataclass
@@ -118,7 +119,8 @@ class MemoryEngine:
     async def observe(self) -> tuple[Observed, ...]:
         """Everything held, ordered by id."""
         return tuple(
-            Observed(held.spec, self._state(held), held.started_at, held.exit, pid=0) for _, held in sorted(self.world.held.items())
+            Observed(held.spec, self._state(held), held.started_at, held.exit, pid=0, memory_kills=held.memory_kills)
+            for _, held in sorted(self.world.held.items())
         )
 
     async def remove(self, instance_id: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
 from sitewright.domain.events import EventKind
-from sitewright.engines.base import Observed, Stats
+from sitewright.engines.base import EngineState, Observed, Stats
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import steps
 from sitewright.orchestrator.apply import Applier, Tools
@@ -24,7 +24,7 @@ from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.logs import Source
 from sitewright.orchestrator.memory import ChannelMemory
 from sitewright.orchestrator.model import Actual, Serving
-from sitewright.orchestrator.observe import actual_of, index_of, presume
+from sitewright.orchestrator.observe import actual_of, index_of, memory_kill_text, new_memory_kills, presume
 from sitewright.orchestrator.plan import plan
 from sitewright.orchestrator.specs import tree_of
 from sitewright.orchestrator.watch import ExitWatch
@@ -198,7 +198,19 @@ class Orchestrator:
             if fresh.get(channel_id) != self._observed.get(channel_id):
                 self._dirty.add(channel_id)
         self._observed = fresh
+        self._tell_memory_kills(everything)
         self.watch.update(everything)
+
+    def _tell_memory_kills(self, everything: tuple[Observed, ...]) -> None:
+        """Tell the owner when the memory limit killed a part of an instance that goes on: a server's worker, say."""
+        for item in everything:
+            desired = self.store.get(item.spec.channel_id)
+            if desired is None or item.state is EngineState.EXITED:
+                continue
+            own = self.tools.memories.of(item.spec.channel_id).instance(item.spec.id)
+            if new_memory_kills(own, item):
+                text = memory_kill_text(item)
+                self.tools.events.emit(EventKind.INSTANCE_OUT_OF_MEMORY, desired.site_id, desired.channel_id, text)
 
     def _adopt_logs(self, item: Observed) -> None:
         desired = self.store.get(item.spec.channel_id)

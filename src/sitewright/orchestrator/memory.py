@@ -48,6 +48,8 @@ class InstanceMemory:
     probing: bool = False
     probed_at: float = 0.0
     failures: int = 0
+    memory_kills: int | None = None
+    """How many the timeline knows of; None until the first look, so that a restart of the node tells nothing twice."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.processes import HealthCheck, Listen
 from sitewright.domain.states import InstanceState
-from sitewright.engines.base import SOCKET_PATH, EngineState, Observed
+from sitewright.engines.base import SOCKET_PATH, EngineState, Exit, Observed
 from sitewright.orchestrator.memory import ChannelMemory, InstanceMemory
 from sitewright.orchestrator.model import Actual, Instance
 from sitewright.system.sockets import unix_sockets
@@ -22,6 +22,21 @@ def index_of(observed: Observed) -> int:
     """The copy's number within its process type, which travels in its environment."""
     value = next((v for k, v in observed.spec.box.env if k == INDEX_VARIABLE), "1")
     return int(value) if value.isdigit() else 1
+
+
+def new_memory_kills(own: InstanceMemory, observed: Observed) -> bool:
+    """Whether the memory limit has killed more of its processes since the last look. The first look after a restart of the node tells nothing."""
+    known, own.memory_kills = own.memory_kills, observed.memory_kills
+    return known is not None and observed.memory_kills > known
+
+
+def memory_kill_text(observed: Observed) -> str:
+    """For the owner, when a part of an instance was killed and the rest goes on."""
+    spec = observed.spec
+    used = Exit(137, out_of_memory=True).in_words(spec.box.limits)
+    count = observed.memory_kills
+    often = f", {count} times since it started" if count > 1 else ""
+    return f"A process of {spec.process}.{index_of(observed)} was {used}{often}."
 
 
 def presume(memory: ChannelMemory, observed: Iterable[Observed], now: float) -> None:

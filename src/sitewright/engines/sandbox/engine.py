@@ -254,7 +254,12 @@ class SandboxEngine:
 
     async def observe(self) -> tuple[Observed, ...]:
         """Everything held, ordered by id."""
-        return tuple(held.observed() for _, held in sorted(self._held.items()))
+        groups = self._ready().groups
+        found = []
+        for instance_id, held in sorted(self._held.items()):
+            kills = groups.oom_kills(instance_id) if groups is not None and held.exit is None and not held.frozen else 0
+            found.append(held.observed(memory_kills=kills))
+        return tuple(found)
 
     async def remove(self, instance_id: str) -> None:
         """Forget an exited instance and free what it held. Raises EngineError while it runs."""

@@ -51,13 +51,13 @@ class Held:
             self._first = status_field(self.folder, "child-pid") or 0
         return self._first
 
-    def observed(self) -> Observed:
+    def observed(self, *, memory_kills: int = 0) -> Observed:
         """As the contract wants it."""
         state = EngineState.FROZEN if self.frozen else EngineState.RUNNING
         if self.exit is not None:
             state = EngineState.EXITED
         pid = 0 if self.exit is not None else self.first
-        return Observed(self.spec, state, self.record.started_at, self.exit, pid)
+        return Observed(self.spec, state, self.record.started_at, self.exit, pid, memory_kills)
 
     def forget(self) -> None:
         """Let go of everything without ending it."""
