@@ -25,7 +25,7 @@ def index_of(observed: Observed) -> int:
 
 
 def new_memory_kills(own: InstanceMemory, observed: Observed) -> bool:
-    """Whether the memory limit has killed more of its processes since the last look. The first look after a restart of the node tells nothing."""
+    """Whether the memory limit has killed more of its processes since the last look; the first look after a restart tells nothing."""
     known, own.memory_kills = own.memory_kills, observed.memory_kills
     return known is not None and observed.memory_kills > known
 
