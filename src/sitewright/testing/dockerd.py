@@ -77,7 +77,7 @@ def _uplink() -> tuple[str, int]:
 @contextlib.contextmanager
 def network_with_a_way_out() -> Iterator[str]:
     """A network namespace whose traffic leaves through this machine's uplink, masqueraded. Yields its name."""
-    tag = secrets.token_hex(3)
+    tag = f"{os.getpid():x}{secrets.token_hex(1)}"
     name, outer, inner, table = f"swd-{tag}", f"swdo{tag}", f"swdi{tag}", f"swd_{tag}"
     third = secrets.randbelow(254) + 1
     here, there = f"198.18.{third}.1", f"198.18.{third}.2"
@@ -147,11 +147,31 @@ def stop_dockerd(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def sweep() -> None:
+    """Remove what a test run that was killed has left: everything is named after the process that made it."""
+    for namespace in Path("/run/netns").glob("swd-*"):
+        tag = namespace.name.removeprefix("swd-")
+        if not Path(f"/proc/{int(tag[:-2], 16)}").exists():
+            run_blocking(["ip", "netns", "del", namespace.name])
+            run_blocking(["nft", "delete", "table", "ip", f"swd_{tag}"])
+    for folder in Path(tempfile.gettempdir()).glob("swd-*-*"):
+        if not Path(f"/proc/{int(folder.name.split('-')[1], 16)}").exists():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+        if line.split()[1].startswith(f"{folder}/"):
+            run_blocking(["umount", "-l", line.split()[1]])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def running_dockerd() -> Iterator[Dockerd]:
     """A daemon for the length of the block; everything it made is gone afterwards."""
     install_docker()
-    folder = Path(tempfile.mkdtemp(prefix="swd-"))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"swd-{os.getpid():x}-"))
     try:
         with network_with_a_way_out() as namespace:
             process = start_dockerd(folder, namespace)
@@ -160,7 +180,4 @@ def running_dockerd() -> Iterator[Dockerd]:
             finally:
                 stop_dockerd(process)
     finally:
-        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-            if line.split()[1].startswith(f"{folder}/"):
-                run_blocking(["umount", "-l", line.split()[1]])
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
