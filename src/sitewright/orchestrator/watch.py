@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 
 from sitewright.engines.base import EngineState, Observed
 
+LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.3, 1.0)
+"""One process has ended; the engine calls the instance ended when all its processes have and it has read how."""
+
 
 class ExitWatch:
     """Calls *ended* with an instance's channel when the process that the engine names for it ends."""
@@ -36,6 +39,8 @@ class ExitWatch:
     def _fire(self, instance_id: str, channel_id: str) -> None:
         self._drop(instance_id, keep=True)
         self._ended(channel_id)
+        for seconds in LOOK_AGAIN_SECONDS:
+            asyncio.get_running_loop().call_later(seconds, self._ended, channel_id)
 
     def _drop(self, instance_id: str, *, keep: bool = False) -> None:
         descriptor = self._descriptors.get(instance_id, -1)
