@@ -114,6 +114,20 @@ async def test_a_crashed_copy_is_started_again_three_times_at_once_and_then_with
     assert gaps[FREE_RESTARTS + 1] >= 59
 
 
+async def test_switching_it_off_and_on_forgives_crashes_too(machine):
+    desired = await deployed(machine)
+    for _ in range(40):
+        for instance in machine.instances():
+            machine.engine.crash(instance)
+        await machine.turn(0.5)
+    await machine.put(replace(desired, generation=2, power=Power.OFF))
+    await machine.settle(3)
+    await machine.put(replace(desired, generation=3))
+    await machine.settle(3)
+    assert machine.routed() == 1
+    assert (await actual(machine)).applied == 3
+
+
 async def test_five_good_minutes_forgive_crashes(machine):
     await deployed(machine)
     for _ in range(3):

@@ -14,6 +14,7 @@ from sitewright.domain.backoff import FREE_RESTARTS, restart_delay
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.identity import new_id
+from sitewright.domain.states import Power
 from sitewright.engines.base import Engine, JobResult, Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import folders, steps
@@ -124,6 +125,8 @@ class Applier:
                 self._emit(desired, EventKind.DEPLOYED, f"Release {serving.release.number} is live.")
             case steps.NoteApplied(generation):
                 memory.applied = generation
+                if desired.power is Power.OFF:
+                    memory.crashes.clear()  # whoever switches it on again has probably mended it, and does not want to wait
                 self._spawn(desired.channel_id, self._prune(desired))
             case _:
                 raise TypeError(f"{type(step).__name__} is no step of a plan")

@@ -24,6 +24,7 @@ from sitewright.bus.server import load_credentials
 from sitewright.bus.subjects import node_topic
 from sitewright.config.settings import Settings, load_settings
 from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.states import BuildState
 from sitewright.engines.base import Engine
 from sitewright.errors import SitewrightError, UnavailableError
 from sitewright.orchestrator.apply import Tools
@@ -101,7 +102,11 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     events = EventSpool(settings.paths.events, clock)
     events.load()
 
+    running: set[str] = set()
+
     async def tell(status: BuildStatus) -> None:
+        (running.add if status.state is BuildState.RUNNING else running.discard)(status.build_id)
+        reporter.builds_running = len(running)
         with contextlib.suppress(UnavailableError):
             await bus.publish(node_topic(settings.node, "build"), status)
 
@@ -127,9 +132,9 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
         memories=MemoryStore(settings.paths.remembered),
     )
     orchestrator = Orchestrator(tools, DesiredStore(settings.paths.desired))
+    reporter = Reporter(bus, orchestrator, events, info.name)
     await orchestrator.open()
     await builder.open()
-    reporter = Reporter(bus, orchestrator, events, info.name)
     return Node(settings, engine, builder, orchestrator, reporter, ExecSessions(bus, orchestrator), LiveFiles(settings), bus)
 
 
