@@ -22,7 +22,8 @@ foo/**/bar
 # comment
 !docs/important.tmp
 """
-FILES = """app.py keep.log other.log build/x sub/build/x docs/a.tmp docs/important.tmp docs/sub/a.tmp p/deep/x deep/x cache/f sub/cache/f abc
+FILES = """app.py keep.log other.log build/x sub/build/x docs/a.tmp docs/important.tmp docs/sub/a.tmp p/deep/x deep/x cache/f sub/cache/f
+abc
 sub/axc 1.txt 12.txt foo/bar foo/a/b/bar #odd trail sub/inner.secret sub/other"""
 
 
