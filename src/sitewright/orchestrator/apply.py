@@ -122,7 +122,6 @@ class Applier:
                 memory.route = None
             case steps.NoteServing(serving):
                 memory.serving = serving
-                self._emit(desired, EventKind.DEPLOYED, f"Release {serving.release.number} is live.")
             case steps.NoteApplied(generation):
                 memory.applied = generation
                 if desired.power is Power.OFF:
