@@ -10,10 +10,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sitewright.domain.processes import ProcessScale
-from sitewright.domain.states import Power
+from sitewright.domain.states import InstanceState, Power, check_transition
+from sitewright.orchestrator import steps
 from sitewright.testing.orchestra import CHANNEL_ID, Machine, channel, release
 
 BACKOFF_AND_MORE_SECONDS = 1100
+
+
+RESULTS = {
+    steps.Evacuate: InstanceState.EVACUATING,
+    steps.MarkReady: InstanceState.READY,
+    steps.Stop: InstanceState.STOPPING,
+    steps.Remove: InstanceState.GONE,
+}
+
+
+def only_legal_changes(step):
+    """What the planner asks for is in the table of states; telling again what was told already is no change."""
+    result = RESULTS.get(type(step))
+    if result is not None and not (result is InstanceState.STOPPING and step.instance.unattended):
+        check_transition(step.instance.state, result)
 
 
 class Life(RuleBasedStateMachine):
@@ -35,6 +51,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def boot(self):
+        self.machine.on_step = only_legal_changes
         self.do(self.machine.boot())
         self.do(self.machine.put(self.said))
         self.calm(10)

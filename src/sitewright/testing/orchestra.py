@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sitewright.orchestrator.logs import LogStore
 from sitewright.orchestrator.memory import MemoryStore
 from sitewright.orchestrator.model import Instance
 from sitewright.orchestrator.specs import tree_of
+from sitewright.orchestrator.steps import Step
 from sitewright.system.clock import FakeClock
 from sitewright.system.processes import SystemRunner
 
@@ -76,6 +77,8 @@ class Machine:
         """Release ids whose processes never answer."""
         self.no_trees: set[str] = set()
         """Release ids whose files cannot be put in place."""
+        self.on_step: Callable[[Step], None] = lambda _: None
+        """Told each step before it is done."""
         self.engine = MemoryEngine(self.clock, self.world)
         self.orchestrator: Orchestrator
 
@@ -111,6 +114,13 @@ class Machine:
         )
         await self.engine.open(logs.feed)
         self.orchestrator = Orchestrator(tools, DesiredStore(paths.desired))
+        done = self.orchestrator.applier.do
+
+        async def do(desired: DesiredChannel, step: Step) -> None:
+            self.on_step(step)
+            await done(desired, step)
+
+        self.orchestrator.applier.do = do  # type: ignore[method-assign]
         await self.orchestrator.open()
 
     async def kill(self) -> None:
