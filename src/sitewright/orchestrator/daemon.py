@@ -128,11 +128,13 @@ class Orchestrator:
         for channel_id, desired in list(self.store.all().items()):
             memory = self.tools.memories.of(channel_id)
             presume(memory, self.observed(channel_id), now)
-            with contextlib.suppress(Exception):
+            try:
                 outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
                 for step in outcome.steps:
                     if isinstance(step, steps.SetRoute):
                         await self.applier.do(desired, step)
+            except Exception:
+                log.exception("channel.not_routed", extra={"channel": channel_id})
             await asyncio.sleep(0)
         self._dirty.update(self.store.all())
         log.info("orchestrator.adopted", extra={"channels": len(self.store.all()), "instances": sum(map(len, self._observed.values()))})
