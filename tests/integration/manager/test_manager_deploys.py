@@ -223,7 +223,7 @@ def test_variables_reach_the_node_and_nobody_else(cast, stage, guestbook):
 def test_variables_with_which_the_site_does_not_come_up_are_put_back(cast, stage, guestbook):
     sites.change_env(cast.alice, guestbook, {"COLOUR": NewValue("blue")}, [])
     stage.play()
-    stage.node.serving[channel_of(guestbook).id] = "something else"
+    stage.node.serving[channel_of(guestbook).id] = "another"
     stage.node.behaviour.problem = "crashed"
     operation = sites.change_env(cast.alice, guestbook, {"COLOUR": NewValue("red"), "NEW": NewValue("1")}, [])
     stage.play()
@@ -250,7 +250,7 @@ def test_a_renamed_site_has_a_new_address(cast, stage, guestbook):
 
 
 def test_a_rename_that_does_not_work_out_is_undone(cast, stage, guestbook):
-    stage.node.serving[channel_of(guestbook).id] = "something else"
+    stage.node.serving[channel_of(guestbook).id] = "another"
     stage.node.behaviour.problem = "no"
     sites.rename(cast.alice, guestbook, "visitors")
     stage.play()

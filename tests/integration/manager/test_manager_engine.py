@@ -72,6 +72,7 @@ def theatre(cast, stage, script, monkeypatch):
 
 
 def submit(theatre, key=""):
+    theatre.clock.advance(0.001)
     return services.submit(Ask(OperationKind.RESTART, theatre.site, theatre.alice, {}, key))
 
 

@@ -16,6 +16,8 @@ from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import desired
 from sitewright.manager.sites.models import Channel, Instance, Node, RemovedChannel
 
+LONGEST_ID = 64
+
 log = logging.getLogger(__name__)
 
 
@@ -64,7 +66,8 @@ def _record_channel(row: Channel, one: ActualChannel, node: str, now: datetime) 
 
 
 def _record_instances(row: Channel, one: ActualChannel, node: str, now: datetime) -> None:
-    living = [instance for instance in one.instances if instance.state != InstanceState.GONE.value]
+    known = {state.value for state in InstanceState} - {InstanceState.GONE.value}
+    living = [instance for instance in one.instances if instance.state in known and len(instance.id) <= LONGEST_ID]
     Instance.objects.filter(channel=row).exclude(id__in=[instance.id for instance in living]).delete()
     fields = ("process", "release_id", "state", "since", "node", "memory_bytes", "cpu_seconds", "restarts", "reason", "seen_at")
     Instance.objects.bulk_create(
@@ -72,9 +75,9 @@ def _record_instances(row: Channel, one: ActualChannel, node: str, now: datetime
             Instance(
                 id=instance.id,
                 channel=row,
-                process=instance.process,
-                release_id=instance.release_id,
-                state=InstanceState(instance.state).value,
+                process=instance.process[:20],
+                release_id=instance.release_id[:12],
+                state=instance.state,
                 since=_moment(instance.since),
                 node=node,
                 memory_bytes=instance.memory_bytes,

@@ -92,7 +92,7 @@ class Deploy:
             happened(context.operation, EventKind.BUILD_FAILED, reason)
         if context.step == "rollout":
             put_back(context)
-            happened(context.operation, EventKind.DEPLOY_FAILED, reason)
+            happened(context.operation, EventKind.DEPLOY_FAILED, f"The new release is not live. {reason}")
 
     def check_cancel(self, operation: Operation) -> None:
         """Always possible."""

@@ -42,8 +42,18 @@ def roll_out(context: Context, wanted: Mapping[str, Any], alongside: Callable[[C
     if channel.applied >= generation:
         return Done()
     if channel.problem and channel.observed_generation >= generation:
-        raise RolloutError(details=channel.problem, resolution="Look at the logs, correct it, and try again.")
+        return _doubt(context, channel.problem)
     return Wait(LOOK_AGAIN_SECONDS, "Waiting until it answers.")
+
+
+def _doubt(context: Context, problem: str) -> Outcome:
+    """A problem counts when it is still there at the next look: the first may be left over from the generation before."""
+    since = context.found().get("problem_since")
+    if since is None:
+        context.remember(problem_since=context.clock.now())
+    elif context.clock.now() - since >= LOOK_AGAIN_SECONDS:
+        raise RolloutError(details=problem, resolution="Look at the logs, correct it, and try again.")
+    return Wait(LOOK_AGAIN_SECONDS, problem.splitlines()[0])
 
 
 def _decide(
