@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import pwd
 from pathlib import Path
@@ -58,7 +59,7 @@ def ensure_folders(paths: Paths) -> None:
         (paths.logs, 0o750, me, None),
         (paths.database.parent, private, manager, None),
         (paths.uploads, 0o750, manager, None),
-        (paths.droplets, private, me, None),
+        (paths.droplets, passable, me, None),
         (paths.node, private, me, None),
         (paths.desired, private, me, None),
         (paths.builds, passable, me, None),
@@ -70,6 +71,11 @@ def ensure_folders(paths: Paths) -> None:
         (paths.instances, passable, me, None),
     ):
         _folder(path, mode, owner, group)
+
+
+def compile_source(source: Path) -> None:
+    """Write the compiled files of this program where they are missing or old: the manager's user may not."""
+    compileall.compile_dir(source, quiet=2)
 
 
 def give_manager_its_files(paths: Paths) -> None:

@@ -91,6 +91,7 @@ def prepare_all(settings: Settings, screen: Screen) -> str:
         write_router_config(settings)
         address = f"{settings.url(settings.manager_host)}\n{connect_address(settings)}:{settings.http_port}\n"
         write_atomic(paths.address_file, address.encode())
+        prepare.compile_source(ROOT / "src")
     with screen.step("Preparing the database"):
         return manager_setup(settings)
 
