@@ -152,10 +152,10 @@ def fresh_database(server_url: str) -> Iterator[str]:
 
     name = f"process_{secrets.token_hex(4)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+        connection.execute(f"CREATE DATABASE {name}")
         head, _, query = server_url.partition("?")
         yield f"{head.rsplit('/', 1)[0]}/{name}?{query}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
