@@ -237,3 +237,16 @@ def test_output_of_a_site_cannot_become_markup(alice: Client, stage: Stage, post
     page = text(alice.get("/sites/poster/files/"))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_a_viewer_sees_names_of_files_without_links_to_their_contents(cast: Cast, browse, poster: Site):
+    page = text(browse(cast.vera).get("/sites/poster/files/"))
+    assert "index.html" in page
+    assert "file=index.html" not in page
+
+
+def test_a_path_that_climbs_out_is_refused_and_the_text_is_kept(alice: Client, stage: Stage, poster: Site):
+    refused = alice.post("/sites/poster/files/save/", {"path": "../../etc/passwd", "text": "my words", "version": ""})
+    assert refused.status_code == 400
+    assert "my words" in text(refused)
+    assert list(stage.node.files) == ["index.html"]

@@ -12,6 +12,7 @@ from sitewright.manager.bus import NodeClient
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites.models import Channel
 
+LONGEST_PATH = 1024
 LARGEST_FILE = 1024 * 1024
 """Bytes of a file that is read or written in one piece."""
 
@@ -26,7 +27,15 @@ def _node(channel: Channel) -> NodeClient:
     return NodeClient(runtime().bus, channel.node)
 
 
+def checked(path: str) -> str:
+    """A relative path that stays below the folder in form; the node makes sure of it in fact. Raises InvalidValueError."""
+    if "\0" in path or path.startswith("/") or ".." in path.split("/") or len(path) > LONGEST_PATH:
+        raise InvalidValueError("This is not a path below the site's folder.", details="It is relative, without “..”.")
+    return path
+
+
 def _query(channel: Channel, path: str) -> FileQuery:
+    path = checked(path)
     return FileQuery(site_id=channel.site_id, channel=channel.name, number=channel.site.number, path=path)
 
 
@@ -52,7 +61,7 @@ def write_file(channel: Channel, path: str, data: bytes, version: str) -> str:
         site_id=channel.site_id,
         channel=channel.name,
         number=channel.site.number,
-        path=path,
+        path=checked(path),
         data=base64.b64encode(data).decode(),
         version=version,
     )

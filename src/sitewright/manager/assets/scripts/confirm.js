@@ -16,8 +16,9 @@ export function confirmations() {
     dialog.showModal();
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes") return;
-      asked = form;
-      form.requestSubmit(event.submitter);
+      // The piece of the page that held the form may have been fetched again meanwhile.
+      asked = form.isConnected ? form : document.querySelector(`form[action=${JSON.stringify(form.getAttribute("action"))}]`);
+      asked?.requestSubmit();
       asked = null;
     };
   });

@@ -92,11 +92,13 @@ def _kept(request: HttpRequest, name: str, error: ConflictError | InvalidValueEr
     _, context = frame(request, name, "files", Role.DEVELOPER)
     channel = _channel(request, name, Role.DEVELOPER)
     path = request.POST.get("path", "").strip()
-    folder = _parent(path)
+    folder = _parent(path) if not isinstance(error, InvalidValueError) else ""
     context |= {"file": path, "text": request.POST.get("text", ""), "version": request.POST.get("version", ""), "conflict": error}
     with telling(request):
         context |= _folder(channel, folder)
+    context["advice"] = f"Your text is still below. {error.resolution}"
     if isinstance(error, ConflictError):
+        context["advice"] = "Your text is still below. Copy what you need and open the file again, or save once more to overwrite it."
         with telling(request):
             context["version"] = files.read_file(channel, path)[1]
     return render(request, "sites/files.html", context, status=409 if isinstance(error, ConflictError) else 400)
