@@ -21,7 +21,6 @@ from sitewright.system.ownership import PASSABLE, make_folder
 
 OUT_TARGET = "/out"
 _NAME = "droplet.tar"
-_SEAL_ENV = (("PYTHONHASHSEED", "0"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ async def seal(bench: Bench, tree: Path, order: SealOrder) -> Sealed:
     target = f"{OUT_TARGET}/{_NAME}" if order.out else ""
     argv = script("seal", str(order.quota_bytes), target, "yes" if order.compiled else "", *order.dropped)
     mounts = (Mount(order.out, OUT_TARGET, writable=True),) if order.out else ()
-    answer = json.loads((await bench.ask(Step("Packing", argv, env=_SEAL_ENV), tree, mounts=mounts)).strip().splitlines()[-1])
+    answer = json.loads((await bench.ask(Step("Packing", argv), tree, mounts=mounts)).strip().splitlines()[-1])
     if "over" in answer:
         raise bench.over_quota()
     digest = await asyncio.to_thread(_digest, order.out / _NAME) if order.out else ""

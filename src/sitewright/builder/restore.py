@@ -39,6 +39,7 @@ async def restore_release(shop: Workshop, desired: DesiredChannel) -> Path:
             resolution="Deploy the site again, or return to another release.",
         )
     make_folder(paths.builds, PASSABLE)
+    make_folder(paths.droplets, PASSABLE)
     fresh = paths.builds / f".restore-{secrets.token_hex(6)}"
     make_folder(fresh, PASSABLE)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.release import Release
 from sitewright.domain.states import BuildState, Mode
 from sitewright.errors import NotFoundError
+from sitewright.system.ownership import make_site_folders
 from sitewright.testing.waiting import eventually
 from sitewright.testing.workbench import BOB_SITE, Workbench, archive_of
 
@@ -92,8 +94,6 @@ async def test_links_that_a_build_makes_do_not_show_the_machine(workbench: Workb
 async def test_a_tree_that_links_its_own_procfile_elsewhere_is_not_followed(workbench: Workbench) -> None:
     shared = workbench.settings.paths.live_folder("asite2222222", "production")
     request = workbench.request(FolderSource(), mode="live")
-    from sitewright.system.ownership import make_site_folders
-
     make_site_folders(workbench.settings.paths, "asite2222222", "production", workbench.settings.uid_base + 1)
     (shared / "index.html").write_text("hi")
     (shared / "Procfile").symlink_to("/etc/passwd")
@@ -169,9 +169,8 @@ async def test_a_live_folder_is_built_in_place_and_a_new_source_replaces_it(work
 async def test_a_missing_release_comes_back_from_its_droplet(workbench: Workbench) -> None:
     status = await build(workbench, {"index.html": "kept", "run.sh": "#!/bin/sh\n"})
     assert status.blueprint is not None
-    import shutil
-
     shutil.rmtree(workbench.release())
+    workbench.settings.paths.droplets.chmod(0o700)
     channel = DesiredChannel(
         site_id="asite2222222",
         site_name="alice",
@@ -196,3 +195,20 @@ async def test_the_same_source_gives_the_same_droplet_on_another_site_without_a_
     first = await workbench.build(workbench.request(TemplateSource(name="guestbook")))
     second = await workbench.build(workbench.request(TemplateSource(name="guestbook"), site=BOB_SITE, number=2))
     assert first.droplet == second.droplet
+
+
+async def test_sets_in_the_code_do_not_change_the_droplet(workbench: Workbench) -> None:
+    names = ", ".join(f'"name{number}"' for number in range(20))
+    files: Files = {
+        "requirements.txt": "",
+        "Procfile": "web: python app.py",
+        "app.py": f"def known(name):\n    return name in {{{names}}}\n",
+    }
+    droplets = {(await build(workbench, files, release=number)).droplet for number in (1, 2, 3)}
+    assert len(droplets) == 1
+
+
+async def test_a_sites_own_variables_do_not_reach_the_platforms_scripts(workbench: Workbench) -> None:
+    files: Files = {"requirements.txt": "", "Procfile": "web: python app.py", "sitecustomize.py": "raise SystemExit('taken over')"}
+    status = await build(workbench, files, env=(("PYTHONPATH", "/app"), ("PYTHONHOME", "/app")))
+    assert status.state is BuildState.SUCCEEDED, workbench.log(status)

@@ -67,7 +67,9 @@ def main() -> None:
     make_sure_folders_open(".")
     drop(folders)
     if compiled:
-        compile_own_code(".")
+        # With fixed hashing, else sets of constants are stored in another order each time; -I would ignore the variable that does it,
+        # hence a process of its own.
+        subprocess.run([sys.executable, "-s", "-P", __file__, "compile"], env={"PYTHONHASHSEED": "0", "PATH": "/usr/bin"}, check=True)
     files, size = settle(".")
     if int(most) and size > int(most):
         print(json.dumps({"over": size}))
@@ -81,4 +83,7 @@ def main() -> None:
     print(json.dumps({"files": files, "bytes": size}))
 
 
-main()
+if sys.argv[1:] == ["compile"]:
+    compile_own_code(".")
+else:
+    main()
