@@ -25,7 +25,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings.log_level)
         for noisy in ("django.request", "uvicorn.error"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
+            logging.getLogger(noisy).addFilter(_worth_keeping)
         if not read_keys(settings.paths):
             raise PreflightError("The manager is not set up.", resolution="Run `python -m sitewright.manager.setup` first.")
         serve(listening_socket(settings.paths.manager_socket))
@@ -33,6 +33,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _worth_keeping(record: logging.LogRecord) -> bool:
+    """Each 404 is somebody's typing; a traceback is ours."""
+    return bool(record.exc_info)
 
 
 def listening_socket(path: Path) -> socket.socket:

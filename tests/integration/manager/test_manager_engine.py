@@ -189,6 +189,19 @@ def test_a_ring_ends_a_wait(theatre, script):
     assert Operation.objects.get(id=operation.id).state == "succeeded"
 
 
+def test_a_ring_while_the_step_still_looks_is_not_lost(theatre, script):
+    def looks(context):
+        theatre.clock.advance(0.01)
+        services.ring_site(theatre.site.id)
+        return Wait(3600)
+
+    script.does["two"] = [looks]
+    operation = submit(theatre)
+    theatre.turn()
+    theatre.turn()
+    assert Operation.objects.get(id=operation.id).state == "succeeded"
+
+
 def test_after_the_last_try_it_fails_and_says_why(theatre, script):
     script.does["two"] = [UnavailableError("The node is away.", resolution="Start it.")] * MOST_ATTEMPTS
     operation = submit(theatre)

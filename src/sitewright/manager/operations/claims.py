@@ -86,6 +86,5 @@ def reap(now: float) -> int:
 
 
 def wake(operation_id: str, now: float) -> bool:
-    """Make a waiting operation due at once. Whether it was waiting."""
-    rows = Operation.objects.filter(id=operation_id, state=OperationState.WAITING.value, run_after__gt=moment(now))
-    return bool(rows.update(run_after=moment(now)))
+    """Make an operation due at once, also when it is about to wait: its worker then sees that ``run_after`` has changed."""
+    return bool(Operation.objects.filter(id=operation_id, state__in=ACTIVE).update(run_after=moment(now)))

@@ -82,6 +82,7 @@ class Engine:
     def _begin(self, operation: Operation) -> None:
         with transaction.atomic():
             hold(operation)
+            operation.refresh_from_db(fields=["run_after"])
             step = self._step(operation)
             if step.state == StepState.PENDING:
                 self._write_step(step, StepState.RUNNING, started_at=step.started_at or moment(self._clock.now()))
@@ -93,8 +94,8 @@ class Engine:
             step = self._step(operation)
             if isinstance(outcome, Wait):
                 Step.objects.filter(pk=step.pk).update(detail=outcome.detail or step.detail)
-                pause = moment(self._clock.now() + outcome.seconds)
-                self._write(operation, OperationState.WAITING, run_after=pause, attempts=0)
+                pause = 0.0 if self._rung(operation) else outcome.seconds
+                self._write(operation, OperationState.WAITING, run_after=moment(self._clock.now() + pause), attempts=0)
                 return False
             self._write_step(step, StepState.DONE, detail=outcome.detail, finished_at=now)
             if last:
@@ -104,6 +105,11 @@ class Engine:
         operation.step += 1
         operation.attempts = 0
         return True
+
+    @staticmethod
+    def _rung(operation: Operation) -> bool:
+        """Whether what the step waits for happened while it looked: the doorbell has moved ``run_after`` since it began."""
+        return bool(Operation.objects.exclude(run_after=operation.run_after).filter(id=operation.id).exists())
 
     def _stumble(self, context: Context, handler: Handler, plan: StepPlan, error: Exception) -> None:
         """A step raised: try again later, or give up."""

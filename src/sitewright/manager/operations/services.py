@@ -141,6 +141,6 @@ def _without_unfinished(operation: Operation) -> dict[str, Any]:
 
 def ring_site(site_id: str) -> None:
     """Something that this site's operation may wait for has happened."""
-    waiting = Operation.objects.filter(site_id=site_id, state=OperationState.WAITING.value).values_list("id", flat=True).first()
-    if waiting is not None and claims.wake(waiting, runtime().clock.now()):
-        runtime().doorbell.ring(waiting)
+    active = Operation.objects.filter(site_id=site_id, state__in=claims.ACTIVE).values_list("id", flat=True).first()
+    if active is not None and claims.wake(active, runtime().clock.now()):
+        runtime().doorbell.ring(active)

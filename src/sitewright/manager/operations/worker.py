@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, Error, close_old_connections, connection
 
 from sitewright.domain.identity import new_id
 from sitewright.manager.operations import claims
@@ -87,14 +87,14 @@ class Worker:
             now = self._clock.steady()
             if now - renewed >= RENEW_SECONDS:
                 renewed = now
-                self._guarded(self._renew)
+                self._kept(self._renew)
             if now - cleaned >= CLEAN_SECONDS:
                 cleaned = now
-                self._guarded(self._clean)
+                self._kept(self._clean)
             if now - reaped >= REAP_SECONDS:
                 reaped = now
-                self._guarded(self._reap)
-            self._guarded(self._look)
+                self._kept(self._reap)
+            self._kept(self._look)
         connection.close()
 
     def _look(self) -> None:
@@ -118,6 +118,15 @@ class Worker:
     @staticmethod
     def _clean() -> None:
         forget_old()
+
+    @staticmethod
+    def _kept(work: Callable[[], None]) -> None:
+        """Like ``_guarded``, but the connection stays open while it works: opening one every second is most of what an idle manager does."""
+        try:
+            work()
+        except Exception as error:
+            log.exception("operations.database_error" if isinstance(error, Error) else "operations.worker_error")
+            connection.close()
 
     @staticmethod
     def _guarded(work: Callable[[], None]) -> None:
