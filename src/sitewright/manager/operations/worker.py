@@ -121,7 +121,7 @@ class Worker:
 
     @staticmethod
     def _kept(work: Callable[[], None]) -> None:
-        """Like ``_guarded``, but the connection stays open while it works: opening one every second is most of what an idle manager does."""
+        """Like ``_guarded``, but the connection stays open: opening one every second is most of what an idle manager does."""
         try:
             work()
         except Exception as error:
