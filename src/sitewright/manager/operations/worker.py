@@ -20,8 +20,8 @@ from sitewright.system.clock import Clock
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-RENEW_SECONDS = 10.0
-REAP_SECONDS = 5.0
+RENEW_SECONDS = 2.0
+REAP_SECONDS = 2.0
 CLEAN_SECONDS = 3600.0
 JOIN_SECONDS = 5.0
 
@@ -108,7 +108,8 @@ class Worker:
     def _renew(self) -> None:
         with self._lock:
             held = list(self._claims)
-        claims.renew(held, self._clock.now())
+        if held:
+            claims.renew(held, self._clock.now())
 
     def _reap(self) -> None:
         count = claims.reap(self._clock.now())
