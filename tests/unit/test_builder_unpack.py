@@ -111,6 +111,7 @@ def test_a_zip_made_on_windows_has_folders(tmp_path: Path, unpack: Callable[...,
         (zip_of(), "is empty"),
         (tar_of((".git/config", b"")), "is empty"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "archive",  # the bytes hold the time of day
 )
 def test_what_cannot_be_used_is_refused_in_words_and_leaves_nothing(
     tmp_path: Path, unpack: Callable[..., Answer], data: bytes, words: str
