@@ -13,7 +13,8 @@ from sitewright.domain.states import OperationState
 from sitewright.manager.operations.handlers import StaleWorkerError
 from sitewright.manager.operations.models import Operation
 
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 8.0
+"""A killed worker's work goes on within this and a look of the reaper: 10 s in all."""
 ACTIVE = (OperationState.RUNNING.value, OperationState.WAITING.value)
 
 
@@ -80,9 +81,10 @@ def renew(claims: Iterable[Claim], now: float) -> None:
 
 def reap(now: float) -> int:
     """Give operations whose worker has died to whoever asks next; they keep their turn. The number of them."""
-    return Operation.objects.filter(state=OperationState.RUNNING.value, lease_until__lt=moment(now)).update(
-        state=OperationState.WAITING.value, fence=F("fence") + 1, run_after=moment(now), lease_owner="", lease_until=None
-    )
+    expired = Operation.objects.filter(state=OperationState.RUNNING.value, lease_until__lt=moment(now))
+    if not expired.exists():
+        return 0
+    return expired.update(state=OperationState.WAITING.value, fence=F("fence") + 1, run_after=moment(now), lease_owner="", lease_until=None)
 
 
 def wake(operation_id: str, now: float) -> bool:
