@@ -32,6 +32,13 @@ class Settings(BaseSettings):
         default="", description="postgresql://… for PostgreSQL; empty for SQLite in the data folder. DATABASE_URL does the same."
     )
     node: str = Field(default="node1", pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", description="This machine's name on the bus.")
+    sign_up: Literal["closed", "open"] = Field(default="closed", description="Whether strangers may make an account themselves.")
+    workers: int = Field(
+        default=2,
+        ge=0,
+        le=32,
+        description="Threads of the manager that work on operations; 0 leaves that to `python -m sitewright.manager.worker`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much the platform's own logs say.")
     build_slots: int = Field(default=1, ge=1, le=32, description="Builds at a time on this node.")
     package_index: str = Field(

@@ -59,7 +59,8 @@ def serve(listener: socket.socket) -> None:
     from sitewright.manager.asgi import application  # noqa: PLC0415 - starts Django
     from sitewright.manager.process import Process  # noqa: PLC0415
 
-    process = Process(load_settings(), threads=int(os.environ.get("SITEWRIGHT_WORKERS", "2")))
+    settings = load_settings()
+    process = Process(settings, threads=settings.workers)
     process.start()
     try:
         config = uvicorn.Config(

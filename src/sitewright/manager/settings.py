@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sitewright.config.settings import Settings, load_settings
@@ -101,8 +100,7 @@ ACCOUNT_EMAIL_NOTIFICATIONS = False
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
-SIGN_UP_OPEN = os.environ.get("SITEWRIGHT_SIGN_UP", "") == "open"
-"""Whether strangers may make an account themselves; closed unless SITEWRIGHT_SIGN_UP=open."""
+SIGN_UP_OPEN = PLATFORM.sign_up == "open"
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = PLATFORM.paths.database.parent / "mail"
 """Until a mail server is set, mail is kept as files that only the manager can read."""

@@ -23,7 +23,7 @@ def main() -> int:
         django.setup()
         from sitewright.manager.process import Process  # noqa: PLC0415 - needs Django
 
-        process = Process(settings, threads=int(os.environ.get("SITEWRIGHT_WORKERS", "2")) or 2, listens=False)
+        process = Process(settings, threads=settings.workers or 2, listens=False)
     except SitewrightError as error:
         print(error, file=sys.stderr)
         return error.exit_code
