@@ -23,18 +23,20 @@ from sitewright.testing.engine_contract import LISTENS, get, says, until
 from sitewright.testing.sandbox_lab import SandboxLab
 
 PROBE = """
-import socket, sys
-answers = []
-for target in sys.argv[1:]:
+import concurrent.futures, socket, sys
+
+def answer(target):
     host, _, port = target.rpartition(":")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.settimeout(3)
         try:
             probe.connect((host, int(port)))
-            answers.append("yes")
         except OSError:
-            answers.append("no")
-print(*answers)
+            return "no"
+        return "yes"
+
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    print(*pool.map(answer, sys.argv[1:]))
 """
 
 
@@ -52,13 +54,13 @@ def host_addresses() -> list[str]:
 
 
 def package_index_host() -> str:
-    """The host that this machine's own settings name as package index."""
+    """The host that this machine's own settings name as package index, or any on the internet when they name none."""
     chosen = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX") or ""
     for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf", Path("/etc/pip.conf")):
         settings = configparser.ConfigParser()
         settings.read(path)
         chosen = chosen or settings.get("global", "index-url", fallback="")
-    return urllib.parse.urlsplit(chosen).hostname or ".".join(("pypi", "org"))
+    return urllib.parse.urlsplit(chosen).hostname or "example.org"
 
 
 async def test_the_hosts_services_are_out_of_reach_on_every_address(lab: SandboxLab) -> None:
