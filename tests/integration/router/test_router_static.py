@@ -129,7 +129,14 @@ def test_a_symlink_inside_the_site_works(router):
     (folder / "b.txt").unlink(missing_ok=True)
     (folder / "b.txt").symlink_to("a.txt")
     router.route("inside.example.test", public=folder)
-    assert router.get("inside.example.test", "/b.txt").text == "A"
+    (folder / "notes" / "deep").mkdir(parents=True, exist_ok=True)
+    (folder / "notes" / "index.html").write_text("N")
+    (folder / "notes" / "deep" / "page.html").write_text("P")
+    (folder / "other").unlink(missing_ok=True)
+    (folder / "other").symlink_to("notes")
+    for path, text in (("/b.txt", "A"), ("/other/", "N"), ("/other/index.html", "N"), ("/other/deep/page", "P"), ("/other/deep/page.html", "P")):
+        assert router.get("inside.example.test", path).text == text, path
+    assert router.get("inside.example.test", "/other").headers["location"] == "/other/"
 
 
 @pytest.mark.parametrize(
