@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sitewright.commands import bwrap
-from sitewright.engines.base import APP_DIRECTORY, DATA_DIRECTORY, SOCKET_PATH, Mount, Sandboxed
+from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, Mount, Sandboxed
+from sitewright.engines.environment import USER, defaults, has_extra_authorities
 from sitewright.errors import EngineError
 from sitewright.system.files import write_atomic
 
 INSIDE_UID = 1000
-USER = "site"
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 _COPIED = (
     "ld.so.cache", "ld.so.conf", "localtime", "timezone", "mime.types", "services", "protocols", "ssl/openssl.cnf", "gai.conf",
@@ -39,15 +38,6 @@ _BOUND = (
 )
 """Folders of the host's /etc likewise; the sandbox's user is in no group, so what only root may read stays unread."""
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n"
-_CA_VARIABLES = (
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-    "NODE_EXTRA_CA_CERTS",
-    "NPM_CONFIG_CAFILE",
-    "GIT_SSL_CAINFO",
-    "CURL_CA_BUNDLE",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +77,7 @@ def make_base(etc: Path, resolvers: tuple[str, ...]) -> Base:
     for name in bound:
         (etc / name).mkdir(parents=True, exist_ok=True)
     links, folders = _top_level()
-    extra = any(Path("/usr/local/share/ca-certificates").glob("*.crt")) and Path(CA_BUNDLE).exists()
-    return Base(etc, bound, links, folders, extra)
+    return Base(etc, bound, links, folders, has_extra_authorities())
 
 
 def _top_level() -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
@@ -147,19 +136,7 @@ def check_mounts(box: Sandboxed) -> None:
 
 def environment(base: Base, box: Sandboxed, own: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
     """Defaults, then what the box says, then what the engine sets."""
-    home = DATA_DIRECTORY if any(mount.target == DATA_DIRECTORY for mount in box.mounts) else "/tmp"  # noqa: S108
-    defaults = [
-        ("PATH", f"{APP_DIRECTORY}/.venv/bin:{APP_DIRECTORY}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin"),
-        ("HOME", home),
-        ("USER", USER),
-        ("LOGNAME", USER),
-        ("LANG", "C.UTF-8"),
-        ("TMPDIR", "/tmp"),  # noqa: S108
-        ("PYTHONUNBUFFERED", "1"),
-    ]
-    if base.extra_authorities:
-        defaults += [(name, CA_BUNDLE) for name in _CA_VARIABLES]
-    return (*defaults, *box.env, *own)
+    return (*defaults(box, extra_authorities=base.extra_authorities), *box.env, *own)
 
 
 def socket_folder(folder: Path) -> Mount:

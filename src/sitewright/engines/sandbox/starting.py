@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sitewright.commands import bwrap, relay
 from sitewright.domain.processes import Listen
-from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, InstanceSpec
+from sitewright.engines.base import InstanceSpec
+from sitewright.engines.environment import of_instance
 from sitewright.engines.sandbox import sockets, userland
 from sitewright.engines.sandbox.launch import Ground, Launched, common, confined, launch, launch_in_network_of
 from sitewright.engines.sandbox.output import make_pipe_wide
@@ -65,14 +66,8 @@ def hostname(spec: InstanceSpec) -> str:
 
 def variables(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
     """What the engine sets inside, over what the tenant says."""
-    own = [("PORT", str(spec.port)), ("SITEWRIGHT_INSTANCE", spec.id), ("SITEWRIGHT_PROCESS", spec.process)]
-    if sockets.makes_own(spec.listen):
-        own.append(("SOCKET", SOCKET_PATH))
-    if spec.listen is Listen.FD:
-        own.append(("LISTEN_FDS", "1"))
-    if any(mount.target == DATA_DIRECTORY for mount in spec.box.mounts):
-        own.append(("SITEWRIGHT_DATA", DATA_DIRECTORY))
-    return tuple(own)
+    own = of_instance(spec)
+    return (*own, ("LISTEN_FDS", "1")) if spec.listen is Listen.FD else own
 
 
 def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool) -> bytes:

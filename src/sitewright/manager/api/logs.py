@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 
 from ninja import Schema
 
-from sitewright.bus.messages import LogPage, LogQuery
+from sitewright.bus.messages import LogPage
 from sitewright.errors import SitewrightError, UnavailableError
 from sitewright.manager.api.streams import KEEP_ALIVE, event
 from sitewright.manager.bus import NodeClient
 from sitewright.manager.runtime import runtime
+from sitewright.manager.sites import logs
 
 WAIT_SECONDS = 15.0
+LONGEST_CURSOR = 200
 PATIENCE = 8
 """Unanswered questions in a row before a stream ends; the browser then reconnects by itself."""
 
@@ -33,23 +35,24 @@ class LogPageOut(Schema):
     ended: bool
 
 
-async def read(node: str, query: LogQuery) -> LogPageOut:
-    """A page of a log."""
-    page = await NodeClient(runtime().bus, node).ask_soon("log.read", query, LogPage, 10.0)
+def page_of(source: logs.LogSource, cursor: str) -> LogPageOut:
+    """A page of a log: the last lines, or those after *cursor*. Raises UnavailableError."""
+    page = logs.read(source, cursor)
     return LogPageOut(
         lines=[LogLineOut(at=line.at, source=line.source, text=line.text) for line in page.lines], cursor=page.cursor, ended=page.ended
     )
 
 
-async def follow(node: str, query: LogQuery) -> AsyncIterator[bytes]:
-    """Events `line` as lines come, `end` when none will follow. A node that is away for a while only delays it."""
-    client = NodeClient(runtime().bus, node)
+async def follow(source: logs.LogSource, cursor: str) -> AsyncIterator[bytes]:
+    """Events `line` as lines come after *cursor*, `end` when none will follow. A node that is away for a while only delays it."""
+    client = NodeClient(runtime().bus, source.node)
+    query = source.query.model_copy(update={"cursor": cursor[:LONGEST_CURSOR]})
     wait = 0.0
     missed = 0
     while missed < PATIENCE:
         try:
             asked = query.model_copy(update={"wait_seconds": wait})
-            page = await client.ask_soon("log.read", asked, LogPage, wait + 10.0)
+            page = await client.ask_soon("log.read", asked, LogPage, wait + logs.ANSWER_SECONDS)
         except UnavailableError:
             missed += 1
             yield KEEP_ALIVE

@@ -35,12 +35,12 @@ def _row(line: LogLine) -> dict[str, object]:
 def streamed(request: HttpRequest, source: logs.LogSource) -> StreamingHttpResponse:
     """Server-sent events from where the browser is: what it says it saw last, or the page's own cursor."""
     cursor = request.headers.get("Last-Event-ID", "") or request.GET.get("cursor", "")
-    return stream(follow(source.node, source.query.model_copy(update={"cursor": cursor[:200]})))
+    return stream(follow(source, cursor))
 
 
 def as_file(source: logs.LogSource, name: str) -> HttpResponse:
     """The lines as text to keep, times in UTC. Raises UnavailableError."""
-    page = logs.read(source)
-    text = "".join(f"{datetime.fromtimestamp(line.at, tz=UTC):%Y-%m-%dT%H:%M:%SZ} {line.source} {line.text}\n" for line in page.lines)
+    lines = logs.read_all(source)
+    text = "".join(f"{datetime.fromtimestamp(line.at, tz=UTC):%Y-%m-%dT%H:%M:%SZ} {line.source} {line.text}\n" for line in lines)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

@@ -7,16 +7,16 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router, Status
 from ninja.params.functions import Query
 
-from sitewright.bus.messages import LogQuery
 from sitewright.errors import NotFoundError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.api.auth import person
-from sitewright.manager.api.logs import LogPageOut, follow, read
+from sitewright.manager.api.logs import LogPageOut, follow, page_of
 from sitewright.manager.api.streams import stream
 from sitewright.manager.releases.access import builds_for
 from sitewright.manager.releases.models import Build
 from sitewright.manager.releases.schemas import UploadOut
 from sitewright.manager.releases.uploads import receive
+from sitewright.manager.sites import logs
 
 router = Router(tags=["releases"])
 
@@ -29,17 +29,16 @@ def upload(request: HttpRequest, filename: str = Query("", max_length=255)) -> S
 
 
 @router.get("/builds/{build_id}/logs", response=LogPageOut, operation_id="getBuildLog")
-async def build_log(request: HttpRequest, build_id: str, cursor: str = "", tail: int = Query(200, ge=0, le=10_000)) -> LogPageOut:
+def build_log(request: HttpRequest, build_id: str, cursor: str = "", tail: int = Query(200, ge=0, le=10_000)) -> LogPageOut:
     """Lines of a build's log."""
-    build = await sync_to_async(_build)(person(request), build_id)
-    return await read(build.node, LogQuery(build_id=build.id, cursor=cursor, tail=tail))
+    return page_of(logs.build_log(_build(person(request), build_id), tail), cursor)
 
 
 @router.get("/builds/{build_id}/logs/stream", operation_id="streamBuildLog", response={200: None})
 async def build_log_stream(request: HttpRequest, build_id: str, tail: int = Query(10_000, ge=0, le=10_000)) -> StreamingHttpResponse:
     """Server-sent events `line` (data: {at, source, text}) as they are written, then `end`."""
     build = await sync_to_async(_build)(person(request), build_id)
-    return stream(follow(build.node, LogQuery(build_id=build.id, cursor=request.headers.get("Last-Event-ID", ""), tail=tail)))
+    return stream(follow(logs.build_log(build, tail), request.headers.get("Last-Event-ID", "")))
 
 
 def _build(user: User, build_id: str) -> Build:

@@ -7,19 +7,18 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 from ninja.params.functions import Query
 
-from sitewright.bus.messages import LogQuery
 from sitewright.manager.accounts.models import User
 from sitewright.manager.api.auth import person
-from sitewright.manager.api.logs import LogPageOut, follow, read
+from sitewright.manager.api.logs import LogPageOut, follow, page_of
 from sitewright.manager.api.streams import stream
+from sitewright.manager.sites import logs
 from sitewright.manager.sites.access import channel_for
-from sitewright.manager.sites.models import Channel
 
 router = Router(tags=["logs"])
 
 
 @router.get("/{name}/logs", response=LogPageOut, operation_id="getLogs")
-async def get_logs(
+def get_logs(
     request: HttpRequest,
     name: str,
     process: str = Query("", max_length=20),
@@ -27,8 +26,7 @@ async def get_logs(
     tail: int = Query(200, ge=0, le=10_000),
 ) -> LogPageOut:
     """The last *tail* lines, or what came after *cursor*; of one process type or of all."""
-    channel = await sync_to_async(channel_for)(person(request), name)
-    return await read(channel.node, _query(channel, process, cursor, tail))
+    return page_of(logs.channel_log(channel_for(person(request), name), process, tail), cursor)
 
 
 @router.get("/{name}/logs/stream", operation_id="streamLogs", response={200: None})
@@ -41,8 +39,4 @@ async def stream_logs(
     """Server-sent events `line` (data: {at, source, text}) as they are written. A reconnecting browser misses nothing."""
     user: User = person(request)
     channel = await sync_to_async(channel_for)(user, name)
-    return stream(follow(channel.node, _query(channel, process, request.headers.get("Last-Event-ID", ""), tail)))
-
-
-def _query(channel: Channel, process: str, cursor: str, tail: int) -> LogQuery:
-    return LogQuery(site_id=channel.site_id, channel=channel.name, channel_id=channel.id, process=process, cursor=cursor, tail=tail)
+    return stream(follow(logs.channel_log(channel, process, tail), request.headers.get("Last-Event-ID", "")))
