@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from sitewright import errors
 from sitewright.cli.client import Client, Event, parse_events, problem
 from sitewright.cli.place import NotSignedInError, Place, connect_for, normal_url
+from sitewright.testing.scripted_api import Asked, Reply, ScriptedApi
 
 PLACE = Place("http://sites.example.org", "secret-token")
 
 
-def answering(*answers: httpx.Response) -> tuple[Client, list[httpx.Request]]:
-    asked: list[httpx.Request] = []
+def answering(*answers: Reply) -> tuple[Client, list[Asked]]:
     left = list(answers)
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return left.pop(0)
-
-    return Client(PLACE, httpx.MockTransport(answer)), asked
+    api = ScriptedApi(lambda _: left.pop(0))
+    return Client(PLACE, api), api.asked
 
 
 def test_the_token_goes_with_every_request() -> None:
-    client, asked = answering(httpx.Response(200, json={"email": "alice@example.org"}))
+    client, asked = answering(Reply.of({"email": "alice@example.org"}))
     assert client.get("/me") == {"email": "alice@example.org"}
     assert asked[0].headers["Authorization"] == "Bearer secret-token"
-    assert str(asked[0].url) == "http://sites.example.org/api/v1/me"
+    assert asked[0].path == "/api/v1/me"
 
 
 def test_a_listing_is_read_to_its_last_page() -> None:
     client, asked = answering(
-        httpx.Response(200, json={"items": [{"name": "a"}], "next": "2"}),
-        httpx.Response(200, json={"items": [{"name": "b"}], "next": None}),
+        Reply.of({"items": [{"name": "a"}], "next": "2"}),
+        Reply.of({"items": [{"name": "b"}], "next": None}),
     )
     assert [item["name"] for item in client.items("/sites", search="x")] == ["a", "b"]
-    assert dict(asked[1].url.params) == {"cursor": "2", "search": "x"}
+    assert asked[1].query == {"cursor": "2", "search": "x"}
 
 
 @pytest.mark.parametrize(
@@ -64,16 +59,16 @@ def test_an_answer_that_is_no_problem_document_is_an_error_all_the_same() -> Non
 
 
 def test_a_silent_platform_is_unavailable_with_advice() -> None:
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
+    def refuse(_: Asked) -> Reply:
+        raise ConnectionRefusedError
 
     with pytest.raises(errors.UnavailableError) as away:
-        Client(PLACE, httpx.MockTransport(refuse)).get("/me")
+        Client(PLACE, ScriptedApi(refuse)).get("/me")
     assert away.value.resolution
 
 
 def test_another_program_at_the_address_is_told_from_the_platform() -> None:
-    client, _ = answering(httpx.Response(200, text="<html>hello</html>"))
+    client, _ = answering(Reply(200, b"<html>hello</html>"))
     with pytest.raises(errors.UnavailableError, match="not Sitewright"):
         client.get("/me")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -17,8 +16,9 @@ from sitewright.cli.main import app
 from sitewright.cli.output import clean, terminal_text
 from sitewright.cli.place import Place, config_file, current_place, remember
 from sitewright.errors import InvalidValueError, SitewrightError
+from sitewright.testing.scripted_api import Asked, Reply, ScriptedApi
 
-Answers = dict[tuple[str, str], httpx.Response]
+Answers = dict[tuple[str, str], Reply]
 DONE = {"id": "op1", "kind": "create", "state": "succeeded", "site": "blog", "steps": [], "error": None}
 
 
@@ -28,14 +28,12 @@ class Platform:
         self.asked: list[tuple[str, str, Any]] = []
 
     def on(self, method: str, path: str, body: Any, status: int = 200) -> None:
-        self.answers[(method, "/api/v1" + path)] = httpx.Response(status, json=body)
+        self.answers[(method, "/api/v1" + path)] = Reply.of(body, status)
 
-    def handle(self, request: httpx.Request) -> httpx.Response:
-        content = request.read()
-        body = json.loads(content) if request.headers.get("content-type") == "application/json" else content
-        self.asked.append((request.method, request.url.path, body))
-        key = (request.method, request.url.path)
-        return self.answers.get(key, httpx.Response(404, json={"title": "There is no such thing.", "code": "not_found"}))
+    def handle(self, asked: Asked) -> Reply:
+        self.asked.append((asked.method, asked.path, asked.body))
+        missing = Reply.of({"title": "There is no such thing.", "code": "not_found"}, 404)
+        return self.answers.get((asked.method, asked.path), missing)
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Platform:
     real = client_module.Client
 
     def client(place: Place) -> client_module.Client:
-        return real(place, httpx.MockTransport(made.handle))
+        return real(place, ScriptedApi(made.handle))
 
     monkeypatch.setattr(client_module, "Client", client)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -78,7 +76,7 @@ def test_nothing_to_list_says_what_to_do(platform: Platform, run: Run) -> None:
 def test_create_from_a_template_sends_it_and_waits(platform: Platform, run: Run) -> None:
     platform.on("POST", "/sites", {"site": {"name": "blog", "url": "http://blog.example.org"}, "operation": DONE}, 202)
     platform.on("GET", "/operations/op1", DONE)
-    platform.answers[("GET", "/api/v1/operations/op1/stream")] = httpx.Response(200, text=f"event: operation\ndata: {json.dumps(DONE)}\n\n")
+    platform.answers[("GET", "/api/v1/operations/op1/stream")] = Reply(200, f"event: operation\ndata: {json.dumps(DONE)}\n\n".encode())
     done = run("sites", "create", "blog", "--template", "guestbook")
     assert done.exit_code == 0, done.output
     assert "blog is online: http://blog.example.org" in done.output
@@ -99,9 +97,7 @@ def test_a_failed_operation_is_an_error_with_its_reason(platform: Platform, run:
     error = {"code": "build_failed", "message": "No start command.", "details": "", "resolution": "Write a Procfile."}
     failed = {**DONE, "state": "failed", "error": error}
     platform.on("POST", "/sites/blog/restart", {"operation": DONE}, 202)
-    platform.answers[("GET", "/api/v1/operations/op1/stream")] = httpx.Response(
-        200, text=f"event: operation\ndata: {json.dumps(failed)}\n\n"
-    )
+    platform.answers[("GET", "/api/v1/operations/op1/stream")] = Reply(200, f"event: operation\ndata: {json.dumps(failed)}\n\n".encode())
     done = run("sites", "restart", "blog")
     assert isinstance(done.exception, SitewrightError)
     assert done.exception.exit_code == 9

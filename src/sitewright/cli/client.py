@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
+from json import dumps, loads
 from types import TracebackType
 from typing import Any, Self, cast
-
-import httpx
+from urllib.parse import urlencode
 
 from sitewright import errors
 from sitewright.cli.place import NotSignedInError, Place
+from sitewright.cli.transport import Connection, Request, Transport
 
 PREFIX = "/api/v1"
+STREAM_SECONDS = 90.0
+"""A stream says at least every 15 s that it is still there."""
 BY_STATUS: dict[int, type[errors.SitewrightError]] = {
     400: errors.InvalidValueError,
     401: NotSignedInError,
@@ -42,33 +45,17 @@ BY_CODE: dict[str, type[errors.SitewrightError]] = {
 }
 
 
-class _FixedAddress(httpx.BaseTransport):
-    """Connects to one address whatever the URL's host is; the Host header stays as asked."""
-
-    def __init__(self, connect: str, inner: httpx.BaseTransport) -> None:
-        self._host, _, port = connect.rpartition(":")
-        self._port = int(port)
-        self._inner = inner
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        request.url = request.url.copy_with(host=self._host, port=self._port)
-        return self._inner.handle_request(request)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
 def problem(status: int, body: bytes) -> errors.SitewrightError:
     """The error that a problem+json answer stands for."""
     try:
-        data = json.loads(body)
+        data = loads(body)
     except ValueError:
         data = {}
     if not isinstance(data, dict):
         data = {}
     kind = BY_CODE.get(str(data.get("code"))) or BY_STATUS.get(status, errors.SitewrightError)
     title, detail = str(data.get("title") or ""), data.get("detail") or ""
-    details = detail if isinstance(detail, str) else json.dumps(detail)
+    details = detail if isinstance(detail, str) else dumps(detail)
     resolution = str(data.get("resolution") or "")
     if status == 401:
         return NotSignedInError(title or "You are not signed in.", details=details, resolution=resolution or "Run `sitewright login URL`.")
@@ -78,16 +65,12 @@ def problem(status: int, body: bytes) -> errors.SitewrightError:
 class Client:
     """A connection to one platform. Every method raises SitewrightError."""
 
-    def __init__(self, place: Place, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, place: Place, transport: Transport | None = None) -> None:
         self.place = place
-        if transport is None:
-            transport = httpx.HTTPTransport(trust_env=not place.connect)
-            if place.connect:
-                transport = _FixedAddress(place.connect, transport)
-        headers = {"Accept": "application/json", "User-Agent": "sitewright-cli"}
+        self._transport = transport or Connection(place)
+        self._headers = {"Accept": "application/json", "User-Agent": "sitewright-cli"}
         if place.token:
-            headers["Authorization"] = f"Bearer {place.token}"
-        self._http = httpx.Client(base_url=place.url, headers=headers, transport=transport, timeout=httpx.Timeout(30.0, read=120.0))
+            self._headers["Authorization"] = f"Bearer {place.token}"
 
     def __enter__(self) -> Self:
         return self
@@ -97,28 +80,39 @@ class Client:
 
     def close(self) -> None:
         """End the connection."""
-        self._http.close()
+        self._transport.close()
 
-    def _away(self, error: httpx.HTTPError) -> errors.UnavailableError:
+    def _away(self, error: Exception) -> errors.UnavailableError:
         local = bool(self.place.connect)
         return errors.UnavailableError(
             f"The platform at {self.place.url} does not answer.",
-            details=str(error),
+            details=str(error) or type(error).__name__,
             resolution="Start it with `sitewright up`; `sitewright doctor` says what is wrong." if local else "Try again later.",
         )
 
-    def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """One call below /api/v1; the answer's JSON, {} when it has no body."""
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | None = None,
+        content: Iterable[bytes] | None = None,
+    ) -> dict[str, Any]:
+        """One call below /api/v1 with a JSON body, or with *content* as it is; the answer's JSON, {} when it has no body."""
+        headers, body = dict(self._headers), b"" if content is None else content
+        if json is not None:
+            headers["Content-Type"], body = "application/json", dumps(json).encode()
+        elif content is not None:
+            headers["Content-Type"] = "application/octet-stream"
         try:
-            answer = self._http.request(method, PREFIX + path, **options)
-        except httpx.HTTPError as error:
+            status, answer = self._transport.ask(Request(method, _target(path, params), headers, body))
+        except (OSError, HTTPException) as error:
             raise self._away(error) from error
-        if answer.status_code >= 400:
-            raise problem(answer.status_code, answer.content)
-        if not answer.content:
-            return {}
+        if status >= 400:
+            raise problem(status, answer)
         try:
-            return cast(dict[str, Any], answer.json())
+            return cast(dict[str, Any], loads(answer)) if answer else {}
         except ValueError as error:
             raise errors.UnavailableError(
                 f"What answers at {self.place.url} is not Sitewright.", resolution="Check the address (`sitewright login URL`)."
@@ -126,7 +120,7 @@ class Client:
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         """GET with query parameters; those that are None are left out."""
-        return self.request("GET", path, params={name: value for name, value in parameters.items() if value is not None})
+        return self.request("GET", path, params=parameters)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """POST with a JSON body."""
@@ -144,21 +138,24 @@ class Client:
 
     def upload(self, chunks: Iterable[bytes], filename: str) -> dict[str, Any]:
         """Send a source; {"digest", "size"}."""
-        return self.request(
-            "POST", "/uploads", content=chunks, params={"filename": filename}, headers={"Content-Type": "application/octet-stream"}
-        )
+        return self.request("POST", "/uploads", params={"filename": filename}, content=chunks)
 
     def events(self, path: str, after: str = "", **parameters: Any) -> Iterator[Event]:
         """Server-sent events until the server ends the stream; only those that came *after* that event id."""
-        query = {name: value for name, value in parameters.items() if value is not None}
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+        headers = {**self._headers, "Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         try:
-            with self._http.stream("GET", PREFIX + path, params=query, headers=headers, timeout=httpx.Timeout(30.0, read=90.0)) as answer:
-                if answer.status_code >= 400:
-                    raise problem(answer.status_code, answer.read())
-                yield from parse_events(answer.iter_lines())
-        except httpx.HTTPError as error:
+            with self._transport.listen(Request("GET", _target(path, parameters), headers, silence=STREAM_SECONDS)) as answer:
+                if answer.status >= 400:
+                    raise problem(answer.status, answer.read())
+                yield from parse_events(line.decode("utf-8", "replace").rstrip("\r\n") for line in answer)
+        except (OSError, HTTPException) as error:
             raise self._away(error) from error
+
+
+def _target(path: str, parameters: Mapping[str, Any] | None) -> str:
+    """Path and query; parameters that are None are left out."""
+    query = urlencode({name: value for name, value in (parameters or {}).items() if value is not None})
+    return f"{PREFIX}{path}{'?' if query else ''}{query}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +189,7 @@ def parse_events(lines: Iterable[str]) -> Iterator[Event]:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = loads(text)
     except ValueError:
         return {"text": text}
     return value if isinstance(value, dict) else {"text": str(value)}

@@ -6,12 +6,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sitewright.config.paths import Paths, default_home, default_run
-from sitewright.config.settings import Settings
 from sitewright.errors import InvalidValueError, SitewrightError, UnavailableError
-from sitewright.system.files import write_atomic
+
+if TYPE_CHECKING:
+    from sitewright.config.settings import Settings
 
 
 class NotSignedInError(SitewrightError):
@@ -51,6 +53,8 @@ def _tokens(stored: dict[str, object]) -> dict[str, str]:
 
 def remember(url: str, token: str) -> None:
     """Store the token for *url* and make it the current platform; "" as token forgets it."""
+    from sitewright.system.files import write_atomic  # noqa: PLC0415 - most commands store nothing
+
     tokens = _tokens(_stored())
     tokens.pop(url, None)
     if token:

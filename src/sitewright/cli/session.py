@@ -21,7 +21,7 @@ NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Do not wait until
 @contextlib.contextmanager
 def connected() -> Iterator[Client]:
     """A client of the current platform (see ``place.current_place``)."""
-    from sitewright.cli.client import Client  # noqa: PLC0415 - httpx takes a third of a second; --help does without
+    from sitewright.cli.client import Client  # noqa: PLC0415 - --help does without
     from sitewright.cli.place import current_place  # noqa: PLC0415
 
     with Client(current_place()) as client:
