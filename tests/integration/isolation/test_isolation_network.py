@@ -6,6 +6,7 @@ import asyncio
 import configparser
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from sitewright.commands import network
 from sitewright.domain.processes import Listen
@@ -54,13 +56,18 @@ def host_addresses() -> list[str]:
 
 
 def package_index_host() -> str:
-    """The host that this machine's own settings name as package index, or any on the internet when they name none."""
+    """The host that this machine's own settings name as package index; else the one that uv says it uses by default."""
     chosen = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX") or ""
     for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf", Path("/etc/pip.conf")):
         settings = configparser.ConfigParser()
         settings.read(path)
         chosen = chosen or settings.get("global", "index-url", fallback="")
-    return urllib.parse.urlsplit(chosen).hostname or "example.org"
+    if not chosen:
+        told = subprocess.run((find_uv_bin(), "pip", "install", "--help"), capture_output=True, check=True, text=True).stdout
+        (chosen, *_) = re.findall(r"https://[^\s>]+/simple", told)
+    host = urllib.parse.urlsplit(chosen).hostname
+    assert host is not None, chosen
+    return host
 
 
 async def test_the_hosts_services_are_out_of_reach_on_every_address(lab: SandboxLab) -> None:

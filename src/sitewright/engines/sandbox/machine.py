@@ -23,7 +23,9 @@ async def check_bubblewrap(runner: Runner) -> None:
         raise EngineError(
             "bubblewrap is not installed.", details="The sandbox engine runs every site in it.", resolution="apt-get install bubblewrap"
         )
-    probe = (bwrap.BWRAP, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "--", "/bin/true")
+    # Not "/" as a whole: bubblewrap would visit every mount below it, and those of other platforms' networks come and go.
+    shown = (*bwrap.bind("/usr", "/usr"), *bwrap.bind_if_there("/lib", "/lib"), *bwrap.bind_if_there("/lib64", "/lib64"))
+    probe = (bwrap.BWRAP, "--unshare-user", "--unshare-pid", *shown, "--proc", "/proc", "--", "/usr/bin/true")
     done = await runner.run(probe, timeout=20)
     if not done.ok:
         raise EngineError(
