@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results.json"
-NOT_MEASUREMENTS = {"__main__", "harness"}
+NOT_MEASUREMENTS = {"__main__", "harness", "rig"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,13 @@ def test_a_symlink_inside_the_site_works(router):
     (folder / "notes" / "deep" / "page.html").write_text("P")
     (folder / "other").unlink(missing_ok=True)
     (folder / "other").symlink_to("notes")
-    for path, text in (("/b.txt", "A"), ("/other/", "N"), ("/other/index.html", "N"), ("/other/deep/page", "P"), ("/other/deep/page.html", "P")):
+    for path, text in (
+        ("/b.txt", "A"),
+        ("/other/", "N"),
+        ("/other/index.html", "N"),
+        ("/other/deep/page", "P"),
+        ("/other/deep/page.html", "P"),
+    ):
         assert router.get("inside.example.test", path).text == text, path
     assert router.get("inside.example.test", "/other").headers["location"] == "/other/"
 
@@ -154,3 +160,37 @@ def test_range_requests_work(router):
     router.route("range.example.test", public=router.public("range", video_txt="0123456789"))
     part = router.get("range.example.test", "/video.txt", Range="bytes=2-4")
     assert (part.status, part.text) == (206, "234")
+
+
+@pytest.mark.parametrize("with_app", [False, True], ids=["files alone", "files before an app"])
+def test_a_link_in_the_place_of_the_folder_itself_leads_nowhere_but_to_the_sites_own(router, with_app):
+    if os.geteuid() != 0:
+        return
+    tree = router.settings.paths.sites / f"evil{with_app:d}"
+    public = tree / "folder" / "public"
+    (public / "sub").mkdir(parents=True)
+    (tree / "other").mkdir()
+    (public / "a.txt").write_text("A")
+    (public / "sub" / "index.html").write_text("index")
+    (tree / "other" / "b.txt").write_text("B")
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, 1_000_123, 1_000_123)
+    host = f"swapped{with_app:d}.example.test"
+    router.route(host, public=public, changeable=True, sockets=(router.app().socket,) if with_app else ())
+    assert router.get(host, "/a.txt").text == "A"
+    if not with_app:
+        assert router.get(host, "/sub").headers["location"] == "/sub/"
+        assert router.get(host, "/sub/").text == "index"
+        assert router.get(host, "/none").status == 404
+    for target in ("/", "/etc"):
+        public.rename(tree / "kept")
+        public.symlink_to(target)
+        os.chown(public, 1_000_123, 1_000_123, follow_symlinks=False)
+        for path in ("/etc/passwd", "/passwd"):
+            assert b"root:" not in router.get(host, path).body, (target, path)
+        public.unlink()
+        (tree / "kept").rename(public)
+    public.rename(tree / "kept")
+    public.symlink_to("../other")
+    os.chown(public, 1_000_123, 1_000_123, follow_symlinks=False)
+    assert router.get(host, "/b.txt").text == "B"

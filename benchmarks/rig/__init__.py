@@ -1,0 +1,1 @@
+"""What measurements have in common: servers, load, visits. Nothing here measures."""
