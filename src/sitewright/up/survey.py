@@ -141,7 +141,9 @@ def namespaces_problem() -> str:
     bwrap = program_path("bwrap")
     if not bwrap:
         return ""
-    argv = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]
+    # Not "/" as a whole: bubblewrap visits every mount below it, and those of other platforms' networks come and go.
+    shown = [part for name in ("/usr", "/lib", "/lib64") for part in ("--ro-bind-try", name, name)]
+    argv = [bwrap, "--unshare-all", *shown, "--proc", "/proc", "--dev", "/dev", "/usr/bin/true"]
     try:
         done = run_blocking(argv, timeout=10)
     except CommandFailedError as error:

@@ -50,7 +50,7 @@ async def live_a_little(home: Path) -> dict[str, object]:
     async def listens() -> bool:
         return await engine.listening("web")
 
-    await until(listens, "it listens")
+    await until(listens, f"it listens; it wrote {output}, and is seen as {await engine.observe()}")
     status = await asyncio.to_thread(get, spec.socket)
     session = await engine.exec("web", ("/bin/sh", "-c", "grep -E 'CapEff|^Seccomp:' /proc/self/status"), None)
     seen = b""

@@ -25,6 +25,7 @@ from sitewright.engines.base import (
     Stats,
     TerminalSize,
 )
+from sitewright.engines.ports import PortFollower
 from sitewright.engines.sandbox import machine, sockets
 from sitewright.engines.sandbox.held import Held, empty, end_tree, erase, terminate, watch
 from sitewright.engines.sandbox.jobs import group_of, run_job
@@ -60,6 +61,7 @@ class SandboxEngine:
         self._ground: Ground | None = None
         self._network: NetworkPool | None = None
         self._sessions = 0
+        self._ports = PortFollower(runner, clock, lambda instance_id, text: self._sink(instance_id, f"[sitewright] {text}\n".encode()))
 
     # --- opening and closing ---
     async def open(self, sink: LogSink) -> EngineInfo:
@@ -275,6 +277,7 @@ class SandboxEngine:
         held.forget()
         erase(held.folder)
         self._held.pop(instance_id, None)
+        self._ports.forget(instance_id)
         if held.record.link >= 0 and self._network is not None:
             await self._network.give_back(held.record.link)
 
@@ -285,7 +288,7 @@ class SandboxEngine:
             return False
         spec = held.spec
         if spec.listen is Listen.PORT:
-            return sockets.port_open(held.first, spec.port)
+            return await self._ports.reaches(instance_id, held.first, spec.port)
         if sockets.makes_own(spec.listen):
             return sockets.publish(held.folder, spec.box.uid, self._ready().router_group) and sockets.accepts(spec.socket)
         return held.first > 0

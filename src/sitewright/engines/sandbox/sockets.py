@@ -12,9 +12,6 @@ from sitewright.domain.processes import Listen
 from sitewright.engines.sandbox.record import Folder
 
 _BACKLOG = 1024
-_LISTENING = "0A"
-_REACHABLE = {"00000000", "0100007F", "0" * 32, "0000000000000000FFFF00000100007F"}
-"""0.0.0.0, 127.0.0.1, :: and ::ffff:127.0.0.1 as the kernel prints them on little-endian machines."""
 
 
 def make_listener(path: Path, group: int) -> socket.socket:
@@ -80,18 +77,6 @@ def accepts(path: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-def port_open(pid: int, port: int) -> bool:
-    """Whether something listens on TCP *port* where the relay reaches it, in the network of *pid*."""
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-                fields = line.split()
-                address, _, number = fields[1].partition(":")
-                if fields[3] == _LISTENING and int(number, 16) == port and address in _REACHABLE:
-                    return True
-    return False
 
 
 def makes_own(listen: Listen) -> bool:

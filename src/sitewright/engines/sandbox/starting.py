@@ -46,7 +46,8 @@ def make_folder(folder: Folder, spec: InstanceSpec) -> None:
     if os.geteuid() == 0:
         # The tenant's, because apps open /dev/stderr again by name (php-fpm does).
         os.chown(folder.output, spec.box.uid, spec.box.uid)
-    folder.hosts.write_text(f"127.0.0.1 localhost {hostname(spec)}\n::1 localhost ip6-localhost\n")
+    # Not `::1 localhost`: an app that listens on “localhost” would take that one alone, where no visitor comes.
+    folder.hosts.write_text(f"127.0.0.1 localhost {hostname(spec)}\n::1 ip6-localhost\n")
     folder.status.touch(mode=0o600)
     if not sockets.makes_own(spec.listen):
         return

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from sitewright.commands import nsenter, slirp
 from sitewright.engines.base import Sandboxed
@@ -59,7 +60,7 @@ async def connect(ground: Ground, monitor: int) -> int:
     owner = -1
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            while not (inside := children(monitor)):  # noqa: ASYNC110 - the kernel tells nobody
+            while not ((inside := children(monitor)) and _has_loopback(inside[0])):  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.002)
             owner = owning_user_namespace(inside[0])
             fds = {0: nothing, 1: nothing, 2: nothing, nsenter.OWNER_DESCRIPTOR: owner, slirp.READY_DESCRIPTOR: theirs}
@@ -74,6 +75,13 @@ async def connect(ground: Ground, monitor: int) -> int:
             if descriptor >= 0:
                 os.close(descriptor)
     return pid
+
+
+def _has_loopback(pid: int) -> bool:
+    # bubblewrap gives the loopback its address and fails if somebody was faster; slirp4netns would be.
+    with contextlib.suppress(OSError):
+        return "127.0.0.1" in Path(f"/proc/{pid}/net/fib_trie").read_text()
+    return False
 
 
 async def _readable(descriptor: int) -> None:
