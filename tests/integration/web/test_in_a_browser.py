@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from sitewright.domain.states import Mode
+from sitewright.domain.states import BuildState, Mode
+from sitewright.manager.operations.models import Operation
 from sitewright.testing.cast import Cast, assemble
 from sitewright.testing.chromium import DESK, PHONE, Chromium, chromium
 from sitewright.testing.stage import Stage
@@ -25,6 +26,7 @@ PAGES = (
     f"/sites/{LONG}/settings/",
     f"/sites/{LONG}/files/?file=index.html",
     "/platform/",
+    "/api/",
 )
 
 
@@ -119,3 +121,18 @@ def test_the_keyboard_comes_first_to_the_link_past_the_head(signed_in: Chromium,
     signed_in.open(f"{live_server.url}/sites/")
     signed_in.press("Tab")
     assert signed_in.run("document.activeElement.className") == "skip"
+
+
+def test_the_log_of_a_build_comes_onto_a_page_that_was_opened_before_there_was_one(
+    signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any
+):
+    make_site("guestbook")
+    stage.node.behaviour.build = BuildState.RUNNING
+    client = Client()
+    client.force_login(cast.ada, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.post("/sites/guestbook/deploy/", {"source": "git", "git_url": "https://git.example.org/a.git"})
+    operation = Operation.objects.get(kind="deploy")
+    signed_in.open(f"{live_server.url}/operations/{operation.id}/")
+    assert signed_in.run("document.querySelector('.log') === null")
+    stage.turn()
+    signed_in.wait_for("document.querySelector('.log[data-live]').innerText.includes('Hello from the log')")

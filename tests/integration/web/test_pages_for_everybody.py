@@ -22,7 +22,7 @@ SITE_PAGES = {
     "/sites/poster/files/": 200,
     "/sites/poster/files/?file=index.html": 403,
 }
-OWN_PAGES = ("/sites/", "/new/", "/accounts/")
+OWN_PAGES = ("/sites/", "/new/", "/accounts/", "/api/")
 ACTIONS = {
     # address: role that is needed
     "/sites/guestbook/deploy/": "developer",

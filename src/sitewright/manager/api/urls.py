@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from sitewright.manager.api.problems import not_there
-from sitewright.manager.api.wiring import build
+from sitewright.manager.api.views import described
+from sitewright.manager.api.wiring import api
 
 urlpatterns = [
-    path("v1/", build().urls),
+    path("", described, name="api-described"),
+    path("v1/", api().urls),
     re_path(r"^.*$", not_there),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -44,6 +46,12 @@ def build() -> NinjaAPI:
         api.add_router("/sites", router)
     _answer_errors(api)
     return api
+
+
+@cache
+def api() -> NinjaAPI:
+    """The one API of this process."""
+    return build()
 
 
 def _answer_errors(api: NinjaAPI) -> None:

@@ -25,6 +25,7 @@ from sitewright.manager.sites.logs import build_log
 
 PER_PAGE = 30
 PIECE = "operations/live.html"
+BUILD_PIECE = "operations/build.html"
 
 
 @page
@@ -35,10 +36,15 @@ def show(request: HttpRequest, operation_id: str) -> HttpResponse:
     context = _context(request, operation)
     if wants_piece(request, "operation"):
         return answer(request, PIECE, context)
-    context |= {"piece": drawn(request, PIECE, context)[0], "section": "sites"}
     build = build_of(request, operation)
+    if wants_piece(request, "build") and build is None and not context["operation"]["final"]:
+        return HttpResponse(status=204)
     if build is not None:
         context |= shown(build_log(build), reverse("operations:log-stream", args=[operation.id]))
+    context["build"] = build
+    if wants_piece(request, "build"):
+        return render(request, BUILD_PIECE, context)
+    context |= {"piece": drawn(request, PIECE, context)[0], "section": "sites"}
     return render(request, "operations/operation.html", context)
 
 

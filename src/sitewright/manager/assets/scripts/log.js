@@ -74,7 +74,16 @@ function live(box) {
   });
 }
 
+function start(place) {
+  for (const box of place.querySelectorAll(".log[data-stream]:not([data-live])")) {
+    box.dataset.live = "";
+    live(box);
+  }
+}
+
 export function logs() {
-  for (const box of document.querySelectorAll(".log[data-stream]")) live(box);
+  start(document);
+  // A log that came with a piece of the page.
+  document.addEventListener("htmx:load", (event) => start(event.detail.elt));
   for (const select of document.querySelectorAll("select[data-submit]")) select.addEventListener("change", () => select.form.requestSubmit());
 }
