@@ -40,9 +40,11 @@ def test_nothing_is_left_to_fill_in_and_braces_match():
 
 def test_wherever_a_tenants_files_are_opened_foreign_symlinks_are_refused():
     locations = blocks(render_config(CONFIG), "location")
-    with_files = [body for body in locations if re.search(r"/\$host/(?:public|files);", body)]
+    with_files = [body for body in locations if re.search(r"/\$host/(?:public|shown|files);", body)]
     assert len(with_files) >= 8
-    careful = re.compile(r"disable_symlinks (?:on|if_not_owner) from=\$document_root;")
+    careful = re.compile(
+        r"/\$host/public;\s+disable_symlinks on from=\$document_root;|disable_symlinks if_not_owner from=/run/[^/]+/r/\$host;"
+    )
     assert all(careful.search(body) for body in with_files)
 
 

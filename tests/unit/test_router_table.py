@@ -35,7 +35,14 @@ def served(paths: Paths) -> dict[str, dict[str, str]]:
         found[host.name] = {
             entry.name: str(entry.readlink()) if entry.is_symlink() else "" for entry in host.iterdir() if entry.name != "n"
         }
+        if "public" in found[host.name]:
+            assert found[host.name].pop("shown") == found[host.name]["public"]
     return found
+
+
+def test_a_folder_that_the_site_can_replace_has_only_the_link_that_is_looked_at(table, paths):
+    table.set(ChannelRoute(A, ("alice.test",), public=Path("/live/public"), changeable=True))
+    assert served(paths) == {"alice.test": {"shown": "/live/public", "loose": ""}}
 
 
 def versions(paths: Paths) -> list[str]:

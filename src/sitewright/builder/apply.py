@@ -25,7 +25,7 @@ from sitewright.config.settings import Settings
 from sitewright.domain.limits import BUILD_TIMEOUT_SECONDS
 from sitewright.domain.release import Blueprint
 from sitewright.engines.base import Engine
-from sitewright.errors import InvalidValueError
+from sitewright.errors import BuildError, InvalidValueError
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
 from sitewright.system.files import flush_folder
@@ -125,6 +125,7 @@ class BuildRun:
         blueprint = make_blueprint(pack, await asyncio.to_thread(survey, self._tree), STACK)
         await self._report("Packing")
         sealed = await self._seal(pack, blueprint)
+        await asyncio.to_thread(check_served, self._tree, blueprint.static_root or "")
         await asyncio.to_thread(self._publish, sealed, plan)
         self._log.say(f"Built: {counted(sealed.files)}, {megabytes(sealed.size_bytes)}.")
         return Built(blueprint, sealed, commit)
@@ -244,6 +245,19 @@ class BuildRun:
             shutil.rmtree(previous)
         folder.rename(previous)
         _move_tree(self._tree, folder, self._owner)
+
+
+def check_served(tree: Path, static_root: str) -> None:
+    """Raise BuildError when the folder that the router is to serve, or one above it, is a link: it could lead out of the site."""
+    folder = tree
+    for part in filter(None, static_root.split("/")):
+        folder = folder / part
+        if folder.is_symlink():
+            raise BuildError(
+                f"The folder {static_root} is a link.",
+                details="Its files are served to visitors, so it must be a folder of the site itself.",
+                resolution="Put the files into the folder, and deploy again.",
+            )
 
 
 def _move_tree(tree: Path, target: Path, owner: tuple[int, int]) -> None:

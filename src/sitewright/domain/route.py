@@ -25,6 +25,7 @@ class ChannelRoute:
     ``sockets``: unix sockets of the ready instances, spread over the 16 slots in order. ``public``: folder that nginx serves itself,
     before the app is asked; None for none. ``fallback``: file below ``public`` for unknown paths of a static site (200), "" for none.
     ``fastcgi_root``: for PHP, the document root as php-fpm sees it (`/app/public`), "" when the sockets speak HTTP.
+    ``changeable``: the site can put something else in ``public``'s own place while it is served (a folder inside a live one).
     """
 
     channel_id: str
@@ -34,6 +35,7 @@ class ChannelRoute:
     fallback: str = ""
     fastcgi_root: str = ""
     presence: Presence = Presence.RUNNING
+    changeable: bool = False
 
 
 def spread(sockets: tuple[Path, ...]) -> tuple[Path, ...]:

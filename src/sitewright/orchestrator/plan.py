@@ -13,7 +13,7 @@ from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.processes import Listen, ProcessScale, ProcessSpec
 from sitewright.domain.release import Release
 from sitewright.domain.route import ChannelRoute, Presence
-from sitewright.domain.states import InstanceState, Power
+from sitewright.domain.states import InstanceState, Mode, Power
 from sitewright.orchestrator.model import (
     RELEASE_COMMAND,
     WEB,
@@ -143,6 +143,7 @@ def _route(desired: DesiredChannel, actual: Actual, web: Rollout, serving: Servi
         fallback=blueprint.fallback,
         fastcgi_root=str(Path("/app") / (static_root or "")) if speaks_fastcgi else "",
         presence=Presence.RUNNING if ready or blueprint.is_static else _presence(desired, actual, web),
+        changeable=serving.mode is Mode.LIVE and bool(static_root),
     )
 
 

@@ -67,10 +67,11 @@ _TYPES = {
 }
 """Media types by file name (IANA media types registry)."""
 
-_CAREFULLY = "disable_symlinks if_not_owner from=$document_root;"
-"""Wherever a tenant's file may be opened: a symlink is followed only to what belongs to the symlink's owner."""
+_CAREFULLY = "disable_symlinks if_not_owner from=%s/r/$host;"
+"""Wherever a tenant's file may be opened: a symlink is followed only to what belongs to the symlink's owner. The table's own link to the
+folder belongs to the site too (sitewright.router.table), so a site that puts a link in the folder's place leads nowhere but to itself."""
 _WITHOUT_SYMLINKS = "disable_symlinks on from=$document_root;"
-"""No symlink at all: cheaper, for the first look, which a careful one follows."""
+"""No symlink at all: cheaper, for the first look, which a careful one follows. Only for folders that no site can replace."""
 _FILE_ANSWERS = ("charset utf-8;", "add_header Cache-Control no-cache;")
 
 _STRIPPED = (
@@ -172,10 +173,10 @@ def render_config(config: RouterConfig) -> str:
     values["fastcgi_params"] = fill(_lines(8, (f'fastcgi_param {name} "{value}";' for name, value in _FASTCGI.items())), values)
     values["state_errors"] = _errors({581: "starting", 582: "stopped", 583: "crashed", 585: "unknown"})
     values["app_errors"] = _errors({504: "slow", 413: "large", 529: "busy"})
-    for name, folder in (("tenant", "public"), ("mixed", "files")):
-        values[f"{name}_root"] = _lines(12, (f"root {config.run}/r/$host/{folder};", _CAREFULLY))
+    for name, folder in (("tenant", "shown"), ("mixed", "files")):
+        values[f"{name}_root"] = _lines(12, (f"root {config.run}/r/$host/{folder};", _CAREFULLY % config.run))
         values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
-    values["plain_files"] = values["tenant_files"].replace(_CAREFULLY, _WITHOUT_SYMLINKS)
+    values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
     values["page_location"] = fill(_template("page.conf.tmpl"), values)
     values["absent_locations"] = fill(_template("absent.conf.tmpl"), values)
     return fill(_template("nginx.conf.tmpl"), values)

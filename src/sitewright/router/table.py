@@ -5,13 +5,15 @@ On disk, below the run folder::
     r/<host>                 → ../c/<channel>            one symlink a host name
     c/<channel>              → .v/<channel>.<digest>     one symlink a channel; swapping it is the change
     c/.v/<channel>.<digest>/                             one prepared version, never modified
-        public               → a static site's files
-        files                → files that come before the app
+        shown                → a static site's files; the link belongs to the site, so that it leads to nothing but the site's own
+        public               → the same, where the site cannot put a link in that folder's place
+        files                → files that come before the app; the link belongs to the site
         0 … 15               → sockets that answer HTTP (slots)
         f0 … f15             → sockets of php-fpm; slots 0 … 15 then lead to nginx's own FastCGI server
         fallback             → n/<path of the file in public that answers unknown paths>
         docroot              → n/<document root as php-fpm sees it>
         app | mixed                                      a marker: there are slots, without or with `files`
+        loose                                            a marker: there is `shown` without `public`
         starting | stopped | crashed                     a marker: which page a visitor finds
 
 nginx cannot read a value from a file, but it can resolve a symlink (``$realpath_root``): that is why file names are spelt as folders
@@ -34,13 +36,14 @@ from sitewright.domain.identity import is_id
 from sitewright.domain.names import HostName
 from sitewright.domain.route import SLOTS, ChannelRoute, Presence, spread
 from sitewright.errors import InvalidValueError
+from sitewright.system.accounts import is_root
 from sitewright.system.clock import Clock, SystemClock
 
 UNIX_PATH_BYTES = 107
 """Longest path of a unix socket (unix(7): 108 bytes with the final NUL)."""
 RETIRED_SECONDS = 5.0
 """How long a version stays after it was replaced: nginx may be in the middle of following it."""
-_LAYOUT = "2"
+_LAYOUT = "3"
 
 
 class RouteTable:
@@ -50,6 +53,7 @@ class RouteTable:
         self._hosts_folder = paths.routes
         self._channels_folder = paths.route_targets
         self._versions = paths.route_targets / ".v"
+        self._sites = paths.sites
         self._fastcgi_socket = fastcgi_socket(paths)
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
@@ -140,13 +144,31 @@ class RouteTable:
         _make_folder(folder)
         if route.presence is not Presence.STOPPED:
             if route.public is not None:
-                (folder / ("files" if route.sockets else "public")).symlink_to(route.public)
+                self._show(folder, route.public, route)
             self._slots(folder, route)
         if route.presence is not Presence.RUNNING:
             (folder / route.presence.value).touch(mode=0o644)
         if route.fallback:
             _spell(folder, "fallback", route.fallback)
         folder.rename(self._versions / name)
+
+    def _show(self, folder: Path, public: Path, route: ChannelRoute) -> None:
+        names = ("files",) if route.sockets else ("shown",) if route.changeable else ("shown", "public")
+        link = folder / names[0]
+        link.symlink_to(public)
+        with contextlib.suppress(FileNotFoundError):
+            if is_root():
+                os.chown(link, self._owner(public), -1, follow_symlinks=False)
+        for name in names[1:]:
+            os.link(link, folder / name, follow_symlinks=False)
+        if names == ("shown",):
+            (folder / "loose").touch(mode=0o644)
+
+    def _owner(self, public: Path) -> int:
+        """The uid of the site: of its own folder, which no site can touch, not of what is now where *public* says."""
+        if public.is_relative_to(self._sites):
+            return (self._sites / public.relative_to(self._sites).parts[0]).lstat().st_uid
+        return public.lstat().st_uid
 
     def _slots(self, folder: Path, route: ChannelRoute) -> None:
         prefix = ""
@@ -228,7 +250,8 @@ def fastcgi_socket(paths: Paths) -> Path:
 
 def _digest(route: ChannelRoute) -> str:
     """16 hex characters of everything but the hosts."""
-    parts = [_LAYOUT, route.presence.value, str(route.public or ""), route.fallback, route.fastcgi_root, *map(str, route.sockets)]
+    where = f"{route.public or ''}{' changeable' if route.changeable else ''}"
+    parts = [_LAYOUT, route.presence.value, where, route.fallback, route.fastcgi_root, *map(str, route.sockets)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
