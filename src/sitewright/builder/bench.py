@@ -27,7 +27,7 @@ MOST_TREE_BYTES = 8 * 1024**3
 MOST_CACHE_BYTES = 3 * 1024**3
 MAX_CAPTURED = 256 * 1024
 
-PLAIN_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - the sandbox's own
+PLAIN_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}  # noqa: S108 - the sandbox's own
 """For the platform's own scripts, whose answers count: nothing of the tenant's variables."""
 
 Subscribe = Callable[[str, Callable[[bytes], None]], Callable[[], None]]

@@ -22,7 +22,8 @@ from sitewright.system.ownership import give_tree, make_folder
 SOURCE_TARGET = "/source"
 TEMPLATES = Path(__file__).with_name("templates")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-PYTHON = ("/usr/bin/python3", "-I")
+PYTHON = ("/usr/bin/python3", "-s", "-S", "-P")
+"""Nothing of the tenant's is on its path, and the step's environment is the platform's own."""
 _SCRIPTS = inside.__name__.rpartition(".")[2]
 
 

@@ -1,20 +1,21 @@
 """Runs inside a sandbox, as the site's user, when a build has ended: drop what only the build needed, make the tree readable, count it,
 and pack it. Arguments: maximal bytes (0: none), archive ("" for none), folders to drop… Prints one line of JSON.
 
-Deterministic: the same tree gives the same archive, byte for byte. Compiled Python is made so that it holds no times.
+Deterministic: the same tree gives the same archive, byte for byte. Compiled Python is made so that it holds no times, and with
+PYTHONHASHSEED=0 in this script's environment, else sets of constants are stored in another order each time.
+
+It is part of every deploy, so modules that only some builds need are imported by them.
 """
 
-import compileall
 import json
 import os
-import py_compile
-import shutil
 import stat
-import subprocess
 import sys
 
 
 def drop(folders: list[str]) -> None:
+    import shutil
+
     for folder in folders:
         if os.path.isdir(folder) and not os.path.islink(folder):
             shutil.rmtree(folder)
@@ -24,6 +25,10 @@ def drop(folders: list[str]) -> None:
 
 def compile_own_code(top: str) -> None:
     """Fresh bytecode for the app's own modules: what is there depends on which happened to be imported. Installed packages have theirs."""
+    import compileall
+    import py_compile
+    import shutil
+
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for folder, folders, names in os.walk(top):
         shutil.rmtree(os.path.join(folder, "__pycache__"), ignore_errors=True)
@@ -65,25 +70,26 @@ def main() -> None:
     most, archive, compiled, *folders = sys.argv[1:]
     sys.setrecursionlimit(5000)
     make_sure_folders_open(".")
-    drop(folders)
+    if folders:
+        drop(folders)
     if compiled:
-        # With fixed hashing, else sets of constants are stored in another order each time; -I would ignore the variable that does it,
-        # hence a process of its own.
-        subprocess.run([sys.executable, "-s", "-P", __file__, "compile"], env={"PYTHONHASHSEED": "0", "PATH": "/usr/bin"}, check=True)
+        compile_own_code(".")
     files, size = settle(".")
     if int(most) and size > int(most):
         print(json.dumps({"over": size}))
         return
-    if archive:
-        subprocess.run(
-            ["/usr/bin/tar", "--create", f"--file={archive}", "--directory=.", "--format=gnu", "--sort=name", "--mtime=@0", "--owner=0",
-             "--group=0", "--numeric-owner", "--no-acls", "--no-xattrs", "--hard-dereference", "."],
-            check=True,
-        )  # fmt: skip
+    if archive and pack(archive):
+        sys.exit("tar failed")
     print(json.dumps({"files": files, "bytes": size}))
 
 
-if sys.argv[1:] == ["compile"]:
-    compile_own_code(".")
-else:
-    main()
+def pack(archive: str) -> int:
+    """Tar's exit code."""
+    argv = [
+        "/usr/bin/tar", "--create", f"--file={archive}", "--directory=.", "--format=gnu", "--sort=name", "--mtime=@0", "--owner=0",
+        "--group=0", "--numeric-owner", "--no-acls", "--no-xattrs", "--hard-dereference", ".",
+    ]  # fmt: skip
+    return os.spawnv(os.P_WAIT, argv[0], argv)
+
+
+main()

@@ -4,7 +4,10 @@ Arguments: archive, maximal bytes, maximal files.
 Prints one line of JSON: {"files", "bytes", "top"} or {"message", "details", "resolution"}.
 
 Symbolic links are made after all files, so that nothing is ever written through one; what climbs out of the folder is refused by name.
+It is part of every deploy, so what only some archives need is imported for them.
 """
+
+from __future__ import annotations
 
 import bz2
 import gzip
@@ -15,12 +18,15 @@ import shutil
 import stat
 import sys
 import tarfile
-import zipfile
-from typing import IO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
 
 BOMB_RATIO = 200
 BOMB_FLOOR = 64 * 1024 * 1024
 CHUNK = 256 * 1024
+COMPRESSED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 SKIPPED = {".git", "__MACOSX", ".DS_Store", "__pycache__", ".venv", "pax_global_header"}
 
 
@@ -159,7 +165,19 @@ def strip_single_folder() -> str:
     return name
 
 
+def is_zip(path: str) -> bool:
+    """What a zip file says of itself is at its end; what begins like a compressed tar is one."""
+    with open(path, "rb") as file:
+        if file.read(6).startswith(tuple(magic for magic, _ in COMPRESSED)):
+            return False
+    import zipfile
+
+    return zipfile.is_zipfile(path)
+
+
 def unpack_zip(path: str, unpacker: Unpacker) -> None:
+    import zipfile
+
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             parts = unpacker.place(entry.filename)
@@ -183,7 +201,7 @@ def decompressed(path: str) -> IO[bytes]:
     """The archive's stream, whatever it is compressed with; unlike tarfile's own, these notice when the end is missing."""
     with open(path, "rb") as file:
         start = file.read(6)
-    for magic, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open)):
+    for magic, opener in COMPRESSED:
         if start.startswith(magic):
             return opener(path, "rb")  # type: ignore[return-value]
     return open(path, "rb")
@@ -230,17 +248,17 @@ def device(name: str) -> Refused:
 def unpack(path: str, most_bytes: int, most_files: int) -> dict[str, object]:
     unpacker = Unpacker(os.path.getsize(path), most_bytes, most_files)
     try:
-        if zipfile.is_zipfile(path):
+        if is_zip(path):
             unpack_zip(path, unpacker)
         else:
             unpack_tar(path, unpacker)
         top = unpacker.finish()
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno in (28, 122):
             raise Refused("There is not enough room to unpack the archive.", "", "Make it smaller, or ask for more room.") from error
         raise damaged(error) from error
     except Exception as error:
-        if type(error).__name__ in ("error", "LZMAError"):
+        if type(error).__name__ in ("error", "LZMAError", "BadZipFile"):
             raise damaged(error) from error
         raise
     if not unpacker.files:
