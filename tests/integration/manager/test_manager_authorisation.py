@@ -117,6 +117,18 @@ def test_each_person_may_do_what_their_role_allows(cast, api, ids, operation_id)
     assert dict(zip(PEOPLE, got, strict=True)) == dict(zip(PEOPLE, row.expected, strict=True))
 
 
+@pytest.mark.parametrize("kind", [OperationKind.DELETE, OperationKind.RENAME])
+def test_what_an_owner_has_called_off_no_developer_sets_going_again(cast, api, ids, kind):
+    operation = Operation.objects.get(id=ids["cancelled"])
+    Operation.objects.filter(id=operation.id).update(kind=kind.value)
+    for asked in ("retry", "cancel"):
+        assert api(cast.bob)("POST", f"/operations/{operation.id}/{asked}").status_code == 403
+        assert visit(cast.bob).post(f"/operations/{operation.id}/{asked}/").status_code in {403, 404}
+    operation.refresh_from_db()
+    assert operation.state == "cancelled"
+    assert api(cast.alice)("POST", f"/operations/{operation.id}/retry").status_code == 202
+
+
 @pytest.mark.parametrize("path", ["/sites", "/operations", "/teams"])
 def test_an_outsider_finds_nothing_in_lists(cast, api, ids, path):
     text = api(cast.charlie)("GET", path).content.decode()

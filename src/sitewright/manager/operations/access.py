@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Role
 from sitewright.errors import ForbiddenError, NotFoundError
 from sitewright.manager.accounts.models import User
@@ -24,3 +25,19 @@ def operation_for(user: User, operation_id: str, role: Role = Role.VIEWER) -> Op
     if role is not Role.VIEWER and for_user(user).filter(id=operation_id).exists():
         raise ForbiddenError("Your role in the team does not allow this.", details=f"It needs the role {role.value}.")
     raise NotFoundError("There is no such operation, or it is not yours to see.")
+
+
+OWNERS_KINDS = frozenset({OperationKind.RENAME.value, OperationKind.DELETE.value})
+"""What only an owner may ask for, only an owner may cancel or set going again."""
+
+
+def operation_to_change(user: User, operation_id: str) -> Operation:
+    """The operation, for cancelling or trying again. Raises NotFoundError or ForbiddenError."""
+    operation = operation_for(user, operation_id, Role.DEVELOPER)
+    return operation_for(user, operation_id, Role.OWNER) if operation.kind in OWNERS_KINDS else operation
+
+
+def may_change(user: User, operation: Operation) -> bool:
+    """Whether this person may cancel it or set it going again."""
+    role = Role.OWNER if operation.kind in OWNERS_KINDS else Role.DEVELOPER
+    return for_user(user, role).filter(id=operation.id).exists()

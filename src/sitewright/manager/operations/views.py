@@ -10,10 +10,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from sitewright.domain.states import Role
 from sitewright.errors import NotFoundError
 from sitewright.manager.operations import services
-from sitewright.manager.operations.access import for_user, operation_for
+from sitewright.manager.operations.access import for_user, may_change, operation_for, operation_to_change
 from sitewright.manager.operations.logs import build_of
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.platform import node_rows, parts
@@ -49,10 +48,9 @@ def show(request: HttpRequest, operation_id: str) -> HttpResponse:
 
 
 def _context(request: HttpRequest, operation: Operation) -> dict[str, Any]:
-    may_change = for_user(person(request), Role.DEVELOPER).filter(id=operation.id).exists()
     return {
         "operation": card(operation),
-        "may_change": may_change,
+        "may_change": may_change(person(request), operation),
         "site_name": operation.site.name if operation.site else "",
         "here": True,
     }
@@ -62,7 +60,7 @@ def _context(request: HttpRequest, operation: Operation) -> dict[str, Any]:
 @require_POST
 def cancel(request: HttpRequest, operation_id: str) -> HttpResponse:
     """Ask for its end."""
-    operation = operation_for(person(request), operation_id, Role.DEVELOPER)
+    operation = operation_to_change(person(request), operation_id)
     with telling(request):
         services.cancel(operation)
         say(request, "It is being cancelled.")
@@ -73,7 +71,7 @@ def cancel(request: HttpRequest, operation_id: str) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, operation_id: str) -> HttpResponse:
     """Queue it again."""
-    operation = operation_for(person(request), operation_id, Role.DEVELOPER)
+    operation = operation_to_change(person(request), operation_id)
     with telling(request):
         services.retry(operation)
         say(request, "It is tried again.")
