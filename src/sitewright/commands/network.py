@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 IP = "/usr/sbin/ip"
 NFT = "/usr/sbin/nft"
+REDIRECT_TABLE = "sitewright_port"
+"""In an instance's own network only."""
 NETWORKS_PER_PLATFORM = 8192
 SLICES = 256
 """100.64.0.0/10 holds 256 slices of 8,192 pairs."""
@@ -118,6 +120,19 @@ def links() -> tuple[str, ...]:
 def nft_apply() -> tuple[str, ...]:
     """Apply the rules on standard input in one transaction."""
     return (NFT, "-f", "-")
+
+
+def redirect(port: int, target: int) -> bytes:
+    """Rules for one instance's own network: connections that it makes to *port* of its loopback reach *target*. May be applied again."""
+    table = f"table ip {REDIRECT_TABLE}"
+    rule = f"ip daddr 127.0.0.1 tcp dport {port} redirect to :{target}"
+    return f"{redirect_none().decode()}{table} {{ chain output {{ type nat hook output priority -100; {rule}; }}; }}\n".encode()
+
+
+def redirect_none() -> bytes:
+    """Rules that take the redirection away, if there is one."""
+    table = f"table ip {REDIRECT_TABLE}"
+    return f"{table} {{ }}\ndelete {table}\n".encode()
 
 
 def nft_delete(tag: str) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ def in_network_of(pid: int, command: tuple[str, ...]) -> tuple[str, ...]:
     return (NSENTER, "--target", str(pid), f"--user={OWNER}", "--net", "--preserve-credentials", "--", *command)
 
 
+def with_network_of(pid: int, command: tuple[str, ...]) -> tuple[str, ...]:
+    """As root: run *command* of the host in the network namespace of *pid*."""
+    return (NSENTER, f"--net=/proc/{pid}/ns/net", "--", *command)
+
+
 def limited(open_files: int, command: tuple[str, ...]) -> tuple[str, ...]:
     """Run *command* with at most that many open files and no core dumps."""
     return (PRLIMIT, f"--nofile={open_files}:{open_files}", "--core=0:0", "--", *command)

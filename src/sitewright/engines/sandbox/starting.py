@@ -7,7 +7,6 @@ import contextlib
 import os
 import socket
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sitewright.commands import bwrap, relay
 from sitewright.domain.processes import Listen
@@ -18,7 +17,7 @@ from sitewright.engines.sandbox.launch import Ground, Launched, common, confined
 from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import check_mounts, environment, file_system, socket_folder
-from sitewright.engines.sandbox.spawn import start_ticks
+from sitewright.engines.sandbox.spawn import has_users, start_ticks
 from sitewright.errors import EngineError
 from sitewright.system import scratch
 
@@ -197,12 +196,12 @@ async def _assistants_of_ordinary_user(ground: Ground, record: Record, folder: F
 
 
 async def first_process(folder: Folder, seconds: float = 5.0) -> int:
-    """Wait until bubblewrap has said which process is the first inside. Raises EngineError."""
+    """Wait until bubblewrap has said which process is the first inside, and that one knows its user. Raises EngineError."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while True:
                 pid = status_field(folder, "child-pid")
-                if pid is not None and Path(f"/proc/{pid}").exists():
+                if pid is not None and has_users(pid):
                     return pid
                 await asyncio.sleep(0.002)
     raise EngineError("The sandbox did not come up.", resolution="Run `sitewright doctor` on the machine.")

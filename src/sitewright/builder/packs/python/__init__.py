@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sitewright.builder.packs.base import PackPlan, Step, Toolchain
 from sitewright.builder.packs.python.dependencies import ENVIRONMENT, dependencies, requirement_names
-from sitewright.builder.packs.python.webapp import WebApp, find_web_app
+from sitewright.builder.packs.python.found import WebApp
+from sitewright.builder.packs.python.webapp import find_web_app
 from sitewright.builder.procfile import parse_procfile
 from sitewright.builder.tree import Tree
 from sitewright.domain.processes import ProcessSpec
