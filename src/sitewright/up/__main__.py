@@ -29,6 +29,17 @@ def run(arguments: list[str]) -> int:
     raise InvalidValueError(f"“{verb}” is none of up, down, doctor.")
 
 
+def _keep_traceback(error: Exception) -> None:
+    """A person gets a sentence; the traceback goes to a file that they can send to whoever mends it."""
+    import tempfile  # noqa: PLC0415
+    import traceback  # noqa: PLC0415
+
+    with tempfile.NamedTemporaryFile("w", prefix="sitewright-error-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    details = f"{type(error).__name__}; the details are in {file.name}."
+    say_error(SitewrightError("Something went wrong that nobody foresaw.", details=details, resolution="Please report it with that file."))
+
+
 def main() -> None:
     """Run and end with the exit code; errors as sentences."""
     try:
@@ -36,6 +47,11 @@ def main() -> None:
     except SitewrightError as error:
         say_error(error)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        _keep_traceback(error)
+        sys.exit(SitewrightError.exit_code)
     except KeyboardInterrupt:
         print("sitewright: stopped before it was started; nothing runs.", file=sys.stderr)
         sys.exit(130)
