@@ -58,6 +58,13 @@ def examine(settings: Settings) -> Report:
     return Report(running=running, findings=findings, down=down, health=health)
 
 
+def _answering(health: dict[str, object]) -> str:
+    """Which of the manager's own checks are well, in words."""
+    checks = health.get("checks")
+    well = [str(name) for name, ok in checks.items() if ok] if isinstance(checks, dict) else []
+    return f"; the manager reaches its {', '.join(well)}" if well else ""
+
+
 def in_words(facts_home: str, report: Report) -> list[str]:
     """The report as lines."""
     lines = [f"{'A platform is running' if report.running else 'No platform is running'} with the data folder {facts_home}."]
@@ -67,7 +74,7 @@ def in_words(facts_home: str, report: Report) -> list[str]:
     for name in report.down:
         lines += [f"✗ The {name} is down.", f"    Its log is in {facts_home}/logs/{name}.log; it is started again by itself."]
     if report.running and not report.down:
-        lines.append(f"✓ All parts run; the manager says: {json.dumps(report.health)}")
+        lines.append(f"✓ All parts run{_answering(report.health)}.")
     if report.well:
         lines.append("✓ Nothing needs you." if report.running else "✓ This machine is ready for `sitewright up`.")
     return lines
