@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         default="",
         description="Private addresses (CIDR, comma-separated) that sites and builds may reach all the same, such as a package mirror.",
     )
+    site_disk_mb: int = Field(
+        default=10_240,
+        ge=16,
+        description="Megabytes that a site's data and live folder may take together; a running site that has more is stopped.",
+    )
     install_packages: bool = Field(
         default=True, description="As root: install missing Debian packages by oneself. False: only name the command."
     )

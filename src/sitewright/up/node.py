@@ -30,6 +30,7 @@ from sitewright.errors import SitewrightError, UnavailableError
 from sitewright.orchestrator.apply import Tools
 from sitewright.orchestrator.daemon import Orchestrator
 from sitewright.orchestrator.desired import DesiredStore
+from sitewright.orchestrator.disk import DiskGuard
 from sitewright.orchestrator.events import EventSpool
 from sitewright.orchestrator.files import LiveFiles
 from sitewright.orchestrator.health import EngineProber
@@ -168,7 +169,8 @@ async def close(node: Node) -> None:
 async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     """Run the loops until *stop*; one that ends by itself ends the process, so that the supervisor starts it anew."""
     await serve(node.bus, node.settings.node, handlers(node))
-    work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), stop.wait()]
+    guard = DiskGuard(node.orchestrator)
+    work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), stop.wait()]
     tasks = [asyncio.ensure_future(item) for item in work]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
