@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import statistics
 import time
 
@@ -9,6 +10,7 @@ from benchmarks.harness import Row
 from benchmarks.platform.stand import Stand, static_site
 
 SITE = "bench-live"
+FILE = f"/sites/{SITE}/files/content?path=index.html"
 EDITS = 30
 
 
@@ -19,10 +21,11 @@ def edit_rows(there: Stand) -> list[Row]:
     api, visitor = there.api(), there.visitor(SITE)
     visitor.await_text(b"first")
     seconds = []
+    version = api.call("GET", FILE)["version"]
     for number in range(EDITS):
         text = f"<!doctype html><title>bench</title><p>edit {number}</p>\n".encode()
         began = time.perf_counter()
-        api.call("PUT", f"/sites/{SITE}/files/content?path=index.html", text)
+        version = api.call("PUT", FILE, {"data": base64.b64encode(text).decode(), "version": version})["version"]
         visitor.await_text(f"edit {number}<".encode(), pause=0.001)
         seconds.append(time.perf_counter() - began)
     api.close()

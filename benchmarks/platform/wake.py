@@ -26,7 +26,7 @@ ROUNDS, COMMANDS = 9, 60
 DEADLINE_SECONDS = 20.0
 LIMITS = Limits(memory_bytes=256 * MIB, pids=64)
 REQUEST = b"GET / HTTP/1.0\r\nHost: bench\r\n\r\n"
-NODE = "require('http').createServer((q, a) => a.end('hello')).listen(process.env.SOCKET || +process.env.PORT)\n"
+NODE = "require('http').createServer((q, a) => a.end('hello')).listen(process.env.PORT)\n"
 BWRAP = (
     "--unshare-all",
     "--die-with-parent",
@@ -82,11 +82,9 @@ def _chosen(release: Path) -> list[Program]:
     files = [PYTHON, "-m", "http.server", "--bind", "127.0.0.1"]
     port = str(free_port())
     return [
-        Program("Node", "exec node server.js", Listen.SOCKET, 80, lambda path: ([node, script], {"SOCKET": str(path)})),
+        Program("Node", "exec node server.js", Listen.PORT, 80, lambda _: ([node, script], {"PORT": port})),
         Program("Flask + gunicorn", flask, Listen.FD, 220, lambda path: gunicorn(release, f"unix:{path}")),
-        Program(
-            "http.server", "exec python3 -m http.server $PORT", Listen.PORT, None, lambda _path: ([*files, str(port)], {"PORT": str(port)})
-        ),
+        Program("http.server", "exec python3 -m http.server $PORT", Listen.PORT, None, lambda _: ([*files, port], {"PORT": port})),
     ]
 
 

@@ -51,10 +51,10 @@ class Api(Visitor):
 
     def __init__(self, port: int, host: str, token: str) -> None:
         super().__init__(port, host, {"Authorization": f"Bearer {token}"})
-        self._headers["Content-Type"] = "application/json"
 
     def call(self, method: str, path: str, body: dict[str, Any] | bytes = b"") -> dict[str, Any]:
         """The answer's JSON; *path* is below /api/v1. Raises AssertionError for a refusal."""
+        self._headers["Content-Type"] = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         status, text = self.request(method, f"/api/v1{path}", body if isinstance(body, bytes) else json.dumps(body).encode())
         assert 200 <= status < 300, f"{method} {path}: {status} {text[:500]!r}"
         answer: dict[str, Any] = json.loads(text) if text else {}
