@@ -14,6 +14,8 @@ from sitewright.errors import BuildError, SitewrightError, UnavailableError
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 PATIENCE_SECONDS = 60.0
+AGAIN_SECONDS = 0.5
+LAST_LINES_SECONDS = 2.0
 MARKS = {"running": "…", "done": "✓", "failed": "✗", "skipped": "-"}
 
 
@@ -53,6 +55,7 @@ class Watcher:
         self._shown: dict[str, str] = {}
         self._lock = threading.Lock()
         self._build: threading.Thread | None = None
+        self._over = threading.Event()
 
     def line(self, text: str) -> None:
         """One line, whole, whoever writes."""
@@ -76,21 +79,28 @@ class Watcher:
             self._build.start()
 
     def _follow_build(self, build: str) -> None:
-        try:
-            with Client(self._client.place) as client:
-                for event in client.events(f"/builds/{build}/logs/stream"):
-                    if event.kind == "line":
-                        self.line("    " + terminal_text(str(event.data.get("text", ""))))
-                    elif event.kind == "end":
-                        return
-        except SitewrightError:
-            # The log is a courtesy: the operation itself says how it ended.
-            return
+        """Until the log ends; after a break (the node or the manager was restarted) it goes on with the line after the last one."""
+        after = ""
+        while not self._over.is_set():
+            try:
+                with Client(self._client.place) as client:
+                    for event in client.events(f"/builds/{build}/logs/stream", after):
+                        after = event.id or after
+                        if event.kind == "line":
+                            self.line("    " + terminal_text(str(event.data.get("text", ""))))
+                        elif event.kind in {"end", "problem"}:
+                            return
+            except SitewrightError as error:
+                # The log is a courtesy: the operation itself says how it ended.
+                if not isinstance(error, UnavailableError):
+                    return
+            self._over.wait(AGAIN_SECONDS)
 
     def finish(self) -> None:
         """Let the last lines of the build come."""
         if self._build is not None:
-            self._build.join(timeout=2.0)
+            self._build.join(timeout=LAST_LINES_SECONDS)
+        self._over.set()
 
 
 def failure(operation: dict[str, Any]) -> SitewrightError:

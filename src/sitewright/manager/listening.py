@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from django.db import close_old_connections
+from django.db import Error, close_old_connections, connection
 
 from sitewright.bus.base import Bus
 from sitewright.bus.messages import Ack, BuildStatus, EventBatch, Heartbeat, Hello, Message
@@ -16,7 +16,7 @@ from sitewright.bus.subjects import MANAGER_QUEUE, node_topic
 from sitewright.errors import SitewrightError
 from sitewright.manager.audit.services import record_events
 from sitewright.manager.operations.services import ring_site
-from sitewright.manager.releases.services import record_build_status
+from sitewright.manager.releases.services import FINISHED, record_build_status
 from sitewright.manager.sites import reports
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,12 @@ class Listener:
 
     def close(self) -> None:
         """End the writing threads; what was heard is written first."""
+        self._writer.submit(connection.close)
         self._writer.shutdown(wait=True)
         self._comparer.shutdown(wait=False, cancel_futures=True)
 
     async def _write(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, _with_fresh_connection, work)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, _with_kept_connection, work)
 
     async def _heartbeat(self, subject: str, beat: Heartbeat) -> None:
         if not _speaks_for_itself(subject, beat.node):
@@ -88,8 +89,9 @@ def _heard(beat: Heartbeat) -> None:
 
 
 def _built(node: str, status: BuildStatus) -> None:
+    """Only its end is worth waking the operation for; what it is at is shown by the operation's own next look."""
     site_id = record_build_status(status, node)
-    if site_id is not None:
+    if site_id is not None and status.state.value in FINISHED:
         ring_site(site_id)
 
 
@@ -98,6 +100,15 @@ def _compare(node: str) -> None:
         reports.compare(node)
     except SitewrightError as error:
         log.warning("desired.not_compared", extra={"node": node, "reason": str(error)})
+
+
+def _with_kept_connection(work: Callable[[], T]) -> T:
+    """The writing thread hears something every few seconds: opening a connection each time would cost more than most messages do."""
+    try:
+        return work()
+    except Error:
+        connection.close()
+        raise
 
 
 def _with_fresh_connection(work: Callable[[], T]) -> T:

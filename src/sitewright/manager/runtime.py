@@ -1,4 +1,4 @@
-"""What one manager process has: clock, bus, doorbell, handlers. Set once at start, by tests each time."""
+"""What one manager process has: clock, bus, doorbell, changes, handlers. Set once at start, by tests each time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sitewright.manager.operations.changes import Changes
 from sitewright.manager.operations.doorbell import Doorbell, SilentDoorbell
 from sitewright.system.clock import Clock, SystemClock
 
@@ -22,6 +23,7 @@ class Runtime:
     clock: Clock = field(default_factory=SystemClock)
     doorbell: Doorbell = field(default_factory=SilentDoorbell)
     bus: BusThread | None = None
+    changes: Changes = field(default_factory=Changes)
 
     @property
     def handlers(self) -> Mapping[OperationKind, Handler]:

@@ -10,7 +10,8 @@ from sitewright.bus.messages import BuildStatus, LogLine, LogPage, LogQuery
 from sitewright.domain.states import BuildState
 from sitewright.errors import InvalidValueError
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.05
+"""Only while somebody watches."""
 CHUNK_BYTES = 512 * 1024
 FINAL = frozenset({BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED})
 
@@ -44,11 +45,12 @@ def _chunk(path: Path, offset: int) -> bytes:
         return b""
 
 
-def _page(path: Path, offset: int, limit: int) -> tuple[tuple[LogLine, ...], int]:
-    """Whole lines from *offset* on, and where the next one begins."""
+def _page(path: Path, offset: int, limit: int) -> tuple[tuple[LogLine, ...], int, bool]:
+    """Whole lines from *offset* on, where the next one begins, and whether that is the end of the file."""
     data = _chunk(path, offset)
     whole = data[: data.rfind(b"\n") + 1].split(b"\n")[:-1][:limit]
-    return tuple(_parse(line) for line in whole), offset + sum(len(line) + 1 for line in whole)
+    taken = sum(len(line) + 1 for line in whole)
+    return tuple(_parse(line) for line in whole), offset + taken, taken == len(data) < CHUNK_BYTES
 
 
 async def read_build_log(builds: Builds, query: LogQuery, wait_seconds: float) -> LogPage:
@@ -60,10 +62,11 @@ async def read_build_log(builds: Builds, query: LogQuery, wait_seconds: float) -
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_seconds
     while True:
+        # Asked before the log is read: what a build writes, it writes before it ends.
         final = (await builds.status(query.build_id)).state in FINAL
-        lines, after = await asyncio.to_thread(_page, path, offset, max(1, min(query.limit, 1000)))
+        lines, after, at_end = await asyncio.to_thread(_page, path, offset, max(1, min(query.limit, 1000)))
         if lines:
-            return LogPage(lines=lines, cursor=str(after))
+            return LogPage(lines=lines, cursor=str(after), ended=final and at_end)
         if final or loop.time() >= deadline:
             return LogPage(cursor=str(offset), ended=final)
         await asyncio.sleep(LOOK_SECONDS)

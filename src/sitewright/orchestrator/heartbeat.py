@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 FULL_SECONDS = 30.0
 COALESCE_SECONDS = 0.05
+"""The first change is told at once; those that follow within this go together."""
 LINK_SECONDS = 1.0
 
 
@@ -49,6 +50,7 @@ class Reporter:
         self._changed: set[str] = set()
         self._told: dict[str, ActualChannel] = {}
         self._woken = asyncio.Event()
+        self._eventful = asyncio.Event()
         self._full_at = 0.0
         self.builds_running = 0
         orchestrator.listeners.append(self._note)
@@ -56,18 +58,27 @@ class Reporter:
     def _note(self, channels: frozenset[str]) -> None:
         self._changed |= channels
         self._woken.set()
+        self._eventful.set()
 
     def want_full(self) -> None:
         """Send everything with the next beat, which is now."""
         self._full_at = 0.0
         self._told.clear()
         self._woken.set()
+        self._eventful.set()
 
     async def run(self) -> None:
-        """Beat until cancelled. Hello comes first after each (re)connection."""
+        """Speak until cancelled. Events go their own way: a manager that is slow to take them delays no heartbeat."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._beats())
+            loops.create_task(self._tell_events())
+
+    async def _beats(self) -> None:
+        """Hello comes first after each (re)connection."""
         linked = False
         last = 0.0
         while True:
+            self._woken.clear()
             now = self._orchestrator.tools.clock.steady()
             if not self._bus.connected:
                 linked = False
@@ -77,14 +88,22 @@ class Reporter:
                     if linked:
                         self.want_full()
                 full = now - self._full_at >= FULL_SECONDS or not self._told
-                if full or self._changed or now - last >= BEAT_SECONDS:
-                    await self._beat(full=full)
-                    last = now
+                due = now - last >= BEAT_SECONDS
+                if full or self._changed or due:
+                    said = await self._beat(full=full, due=due)
+                    last = now if said else last
                     self._full_at = now if full else self._full_at
-                await self._send_events()
-            self._woken.clear()
+                    await asyncio.sleep(COALESCE_SECONDS if said else 0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), BEAT_SECONDS if linked else LINK_SECONDS)
+
+    async def _tell_events(self) -> None:
+        while True:
+            self._eventful.clear()
+            if self._bus.connected:
+                await self._send_events()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._eventful.wait(), BEAT_SECONDS)
             await asyncio.sleep(COALESCE_SECONDS)
 
     async def _hello(self) -> bool:
@@ -111,19 +130,23 @@ class Reporter:
             builds_running=self.builds_running,
         )
 
-    async def _beat(self, *, full: bool) -> None:
+    async def _beat(self, *, full: bool, due: bool) -> bool:
+        """Whether there was something to say. Often a channel was looked at and is as it was."""
         changed, self._changed = self._changed, set()
         names = sorted(self._orchestrator.store.all() if full else changed)
         message = await self.message(tuple(names), full=full, with_stats=full)
         if not full:
             fresh = tuple(c for c in message.channels if self._told.get(c.channel_id) != c)
+            if not fresh and not due:
+                return False
             message = message.model_copy(update={"channels": fresh})
         try:
             await self._bus.publish(node_topic(self._node, "heartbeat"), message)
         except SitewrightError:
             self._changed |= changed
-            return
+            return True
         self._told.update({c.channel_id: c for c in message.channels})
+        return True
 
     async def _send_events(self) -> None:
         while batch := self._events.oldest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from ninja import Schema
@@ -15,7 +16,8 @@ from sitewright.manager.sites import logs
 
 WAIT_SECONDS = 15.0
 LONGEST_CURSOR = 200
-PATIENCE = 8
+AGAIN_SECONDS = 0.5
+PATIENCE = 16
 """Unanswered questions in a row before a stream ends; the browser then reconnects by itself."""
 
 
@@ -56,6 +58,7 @@ async def follow(source: logs.LogSource, cursor: str) -> AsyncIterator[bytes]:
         except UnavailableError:
             missed += 1
             yield KEEP_ALIVE
+            await asyncio.sleep(AGAIN_SECONDS)
             continue
         except SitewrightError as error:
             yield event("problem", {"message": error.message, "resolution": error.resolution})

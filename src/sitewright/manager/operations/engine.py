@@ -17,6 +17,7 @@ from sitewright.errors import SitewrightError
 from sitewright.manager.operations.claims import hold, moment
 from sitewright.manager.operations.handlers import Context, Handler, Outcome, StaleWorkerError, StepPlan, Wait
 from sitewright.manager.operations.models import Operation, Step
+from sitewright.manager.runtime import runtime
 from sitewright.system.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -86,11 +87,13 @@ class Engine:
             step = self._step(operation)
             if step.state == StepState.PENDING:
                 self._write_step(step, StepState.RUNNING, started_at=step.started_at or moment(self._clock.now()))
+                self._tell(operation)
 
     def _finish(self, operation: Operation, outcome: Outcome, *, last: bool) -> bool:
         now = moment(self._clock.now())
         with transaction.atomic():
             hold(operation)
+            self._tell(operation)
             step = self._step(operation)
             if isinstance(outcome, Wait):
                 Step.objects.filter(pk=step.pk).update(detail=outcome.detail or step.detail)
@@ -124,6 +127,7 @@ class Engine:
         delay = retry_delay(attempts)
         with transaction.atomic():
             hold(operation)
+            self._tell(operation)
             step = self._step(operation)
             self._write_step(step, StepState.PENDING, attempts=step.attempts + 1, detail=f"{known.message} Trying again in {delay:.0f} s.")
             self._write(operation, OperationState.WAITING, attempts=attempts, run_after=moment(self._clock.now() + delay))
@@ -141,6 +145,7 @@ class Engine:
         now = moment(self._clock.now())
         with transaction.atomic():
             hold(operation)
+            self._tell(operation)
             step = self._step(operation)
             if step.state == StepState.PENDING:
                 self._write_step(step, StepState.RUNNING, started_at=step.started_at or now)
@@ -155,6 +160,12 @@ class Engine:
                 error_details=error.details,
                 error_resolution=error.resolution,
             )
+
+    @staticmethod
+    def _tell(operation: Operation) -> None:
+        """Streams show it as soon as the transaction is committed."""
+        operation_id = operation.id
+        transaction.on_commit(lambda: runtime().changes.tell(operation_id))
 
     @staticmethod
     def _step(operation: Operation) -> Step:

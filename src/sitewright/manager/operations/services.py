@@ -49,7 +49,7 @@ def submit(ask: Ask) -> Operation:
     try:
         with transaction.atomic():
             operation = _record(ask)
-            transaction.on_commit(lambda: runtime().doorbell.ring(operation.id))
+            transaction.on_commit(lambda: _changed(operation.id))
     except IntegrityError:
         again = known(ask.user, ask.key, ask.kind)
         if again is None:
@@ -97,7 +97,7 @@ def cancel(operation: Operation) -> Operation:
                 cancel_asked=True
             )
             claims.wake(operation.id, now)
-        transaction.on_commit(lambda: runtime().doorbell.ring(operation.id))
+        transaction.on_commit(lambda: _changed(operation.id))
     operation.refresh_from_db()
     return operation
 
@@ -127,7 +127,7 @@ def retry(operation: Operation) -> Operation:
         Step.objects.filter(operation=operation, index__gte=operation.step).update(
             state=StepState.PENDING.value, detail="", attempts=0, started_at=None, finished_at=None
         )
-        transaction.on_commit(lambda: runtime().doorbell.ring(operation.id))
+        transaction.on_commit(lambda: _changed(operation.id))
     operation.refresh_from_db()
     return operation
 
@@ -137,6 +137,12 @@ def _without_unfinished(operation: Operation) -> dict[str, Any]:
     done = set(Step.objects.filter(operation=operation, state=StepState.DONE.value).values_list("name", flat=True))
     found = {name: values for name, values in operation.params.get("found", {}).items() if name in done}
     return {**operation.params, "found": found}
+
+
+def _changed(operation_id: str) -> None:
+    """There is work on it, and something to show."""
+    runtime().doorbell.ring(operation_id)
+    runtime().changes.tell(operation_id)
 
 
 def ring_site(site_id: str) -> None:

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from django.db import DatabaseError, Error, close_old_connections, connection
+from django.db import Error, connection
 
 from sitewright.domain.identity import new_id
 from sitewright.manager.operations import claims
@@ -60,7 +60,7 @@ class Worker:
     def _work(self) -> None:
         while (operation_id := self._ready.get()) is not None:
             try:
-                self._guarded(lambda found=operation_id: self._run(found))  # type: ignore[misc]
+                self._kept(lambda found=operation_id: self._run(found))  # type: ignore[misc]
             finally:
                 with self._lock:
                     self._taken.discard(operation_id)
@@ -122,22 +122,10 @@ class Worker:
 
     @staticmethod
     def _kept(work: Callable[[], None]) -> None:
-        """Like ``_guarded``, but the connection stays open: opening one every second is most of what an idle manager does."""
+        """A database that is away for a moment ends no thread. The connection stays open: opening one each time is most of what an idle
+        manager does."""
         try:
             work()
         except Exception as error:
             log.exception("operations.database_error" if isinstance(error, Error) else "operations.worker_error")
             connection.close()
-
-    @staticmethod
-    def _guarded(work: Callable[[], None]) -> None:
-        """A database that is away for a moment ends no thread."""
-        close_old_connections()
-        try:
-            work()
-        except DatabaseError:
-            log.exception("operations.database_error")
-        except Exception:
-            log.exception("operations.worker_error")
-        finally:
-            close_old_connections()
