@@ -20,6 +20,9 @@ bench: venv
 
 docs: venv
 	$(PY) -P -m sitewright.cli.reference docs/reference
+	$(PY) -P -m sitewright.bus.reference >docs/reference/bus.md
+	$(PY) -P -m sitewright.manager.api.export >docs/reference/openapi.json
+	.venv/bin/mkdocs build --strict -q
 
 # uv and setuptools are locked on their own: the first installs everything else, the second builds this project.
 lock:

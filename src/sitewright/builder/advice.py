@@ -71,7 +71,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (
             r"Temporary failure in name resolution|dns error|EAI_AGAIN|Could not resolve host|Failed to fetch|ENOTFOUND",
             "An address on the network could not be reached.",
-            "Try again in a minute; if it stays so, tell whoever runs this platform.",
+            "Check the address for mistakes and try again in a minute; if it stays so, tell whoever runs this platform.",
         ),
         (
             r"(?:repository '[^']*' not found|could not read Username|Authentication failed|terminal prompts disabled)",

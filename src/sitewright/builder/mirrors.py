@@ -9,17 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sitewright.config.settings import Settings
-
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_BUNDLE_VARIABLES = (
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-    "NODE_EXTRA_CA_CERTS",
-    "NPM_CONFIG_CAFILE",
-    "GIT_SSL_CAINFO",
-    "CURL_CA_BUNDLE",
-)
+from sitewright.engines.environment import CA_BUNDLE, CA_VARIABLES
 
 
 def network_environment(settings: Settings, environment: Mapping[str, str], home: Path) -> tuple[tuple[str, str], ...]:
@@ -27,7 +17,7 @@ def network_environment(settings: Settings, environment: Mapping[str, str], home
     are http(s) and hold no password: what the operator keeps for himself is not the tenants'."""
     found: dict[str, str] = {}
     if Path(CA_BUNDLE).exists():
-        found.update(dict.fromkeys(_BUNDLE_VARIABLES, CA_BUNDLE))
+        found.update(dict.fromkeys(CA_VARIABLES, CA_BUNDLE))
     index = settings.package_index or _public(_pip_index(environment, home))
     if index:
         found.update(UV_DEFAULT_INDEX=index, PIP_INDEX_URL=index)

@@ -25,6 +25,11 @@ class Settings(BaseSettings):
     )
     http_port: int = Field(default=8000, ge=1, le=65535, description="The port that visitors and the manager's pages are served on.")
     http_address: str = Field(default="127.0.0.1", description="The address the router listens on; 0.0.0.0 for every interface.")
+    behind_tls: bool = Field(
+        default=False,
+        description="A proxy on this machine speaks TLS for the platform: addresses begin with https:// and need no port, cookies travel "
+        "encrypted only, and the proxy's X-Forwarded-For is believed.",
+    )
     domain: str = Field(default="localhost", description="Sites are NAME.<domain>, the manager is sitewright.<domain>.")
     engine: Literal["sandbox", "docker"] = Field(default="sandbox", description="What runs instances.")
     docker_host: str = Field(default="unix:///var/run/docker.sock", description="Address of the Docker Engine, with engine=docker.")
@@ -83,6 +88,8 @@ class Settings(BaseSettings):
 
     def url(self, host: str) -> str:
         """The address that a browser uses for *host*."""
+        if self.behind_tls:
+            return f"https://{host}"
         return f"http://{host}" if self.http_port == 80 else f"http://{host}:{self.http_port}"
 
     @property
@@ -100,7 +107,8 @@ def load_settings() -> Settings:
         return Settings(database_url=general) if general and "SITEWRIGHT_DATABASE_URL" not in os.environ else Settings()
     except ValidationError as error:
         first = error.errors()[0]
+        rule = first["msg"].removeprefix("Value error, ").rstrip(".")
         name = "SITEWRIGHT_" + "_".join(str(part) for part in first["loc"]).upper()
         raise InvalidValueError(
-            f"The setting {name} is wrong: {first['msg']}.", resolution=f"Correct {name} in the environment and start again."
+            f"The setting {name} is wrong: {rule}.", resolution=f"Correct {name} in the environment and start again."
         ) from error

@@ -36,6 +36,7 @@ def router_config(settings: Settings) -> RouterConfig:
         port=settings.http_port,
         domain=settings.domain,
         manager_host=settings.manager_host,
+        behind_tls=settings.behind_tls,
         manager_files=Path(sitewright.__file__).parent / "manager",
         user=router_account().name if is_root() else "",
         workers=max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)))),

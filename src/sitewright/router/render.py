@@ -116,6 +116,13 @@ _FASTCGI = {
 """CGI/1.1 (RFC 3875); REDIRECT_STATUS is what php-fpm asks for. Request headers follow as HTTP_…, already cleaned by the public server."""
 
 
+BELIEVED_PROXY = """    # The proxy in front, on this machine: it says who the visitor is.
+    set_real_ip_from 127.0.0.1;
+    set_real_ip_from ::1;
+    real_ip_header X-Forwarded-For;
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
     """What the configuration depends on. ``user`` is the workers' account, "" to stay who started nginx; ``domain`` is the platform's."""
@@ -129,6 +136,8 @@ class RouterConfig:
     manager_files: Path
     """The folder that holds the manager's `static` folder."""
     user: str = ""
+    behind_tls: bool = False
+    """A proxy on this machine speaks TLS; it says who the visitor is."""
     workers: int = 2
     open_files: int = 16384
     connections: int = 8192
@@ -162,6 +171,8 @@ def render_config(config: RouterConfig) -> str:
         "connections": str(config.connections),
         "site_connections": str(SITE_CONNECTIONS),
         "listen": listen,
+        "scheme": "https" if config.behind_tls else "$scheme",
+        "believed_proxy": BELIEVED_PROXY if config.behind_tls else "",
         "http_port": str(config.port),
         "manager_host": config.manager_host,
         "parent_domains": "|".join(re.escape(name) for name in parent_domains(config.domain)),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from sitewright.config.settings import Settings
 from sitewright.errors import UnavailableError
@@ -39,7 +40,7 @@ def get(settings: Settings, host: str, path: str, timeout: float = 5.0) -> Answe
     """GET http://host/path from this machine's own router, without DNS. Raises OSError or HTTPException."""
     connection = http.client.HTTPConnection(connect_address(settings), settings.http_port, timeout=timeout)
     try:
-        connection.request("GET", path, headers={"Host": settings.url(host).removeprefix("http://")})
+        connection.request("GET", path, headers={"Host": urlsplit(settings.url(host)).netloc})
         answer = connection.getresponse()
         return Answer(answer.status, answer.read(65536))
     finally:

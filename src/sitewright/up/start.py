@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from sitewright.bus.server import ensure_credentials, write_config
 from sitewright.config.settings import Settings
@@ -89,7 +90,8 @@ def prepare_all(settings: Settings, screen: Screen) -> str:
         write_config(settings)
         prepare_folders(settings)
         write_router_config(settings)
-        address = f"{settings.url(settings.manager_host)}\n{connect_address(settings)}:{settings.http_port}\n"
+        # On this machine the router itself is asked, which speaks plain HTTP whatever is in front of it.
+        address = f"http://{urlsplit(settings.url(settings.manager_host)).netloc}\n{connect_address(settings)}:{settings.http_port}\n"
         write_atomic(paths.address_file, address.encode())
         prepare.compile_source(ROOT / "src")
     with screen.step("Preparing the database"):
