@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.builder.bench import Bench, BenchSpec, StepFailedError, Subscribe
+from sitewright.builder.beside import with_places
 from sitewright.builder.detect import detect
 from sitewright.builder.droplet import Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.log import BuildLog
@@ -163,6 +164,8 @@ class BuildRun:
         for runtime in pack.needs:
             await self._shop.packages.ensure(runtime, self._log.say)
         pack = detect(tree, await self._toolchain(pack.needs))
+        if not self._live:
+            pack = with_places(pack, tree)
         for note in pack.notes:
             self._log.say(note)
         return pack, make_plan(pack, self._situation(pack))

@@ -88,6 +88,10 @@ def _from_output(pack: PackPlan, layout: Layout, built: Tree, stack: str) -> Blu
         return Blueprint(pack=pack.pack, stack=stack, processes=(web,), env=layout.server_env)
     root = next((folder for folder in layout.candidates if built.has(f"{folder}/index.html")), None)
     if root is None:
+        # Angular and others make a folder with the project's name.
+        named = built.matching(r"dist/[^/]+/(?:browser/)?index\.html")
+        root = named[0].rpartition("/")[0] if len(named) == 1 else None
+    if root is None:
         raise BuildError(
             "The build ran, but made no index.html.",
             details=f"It is looked for in: {', '.join(layout.candidates)}.",

@@ -16,13 +16,13 @@ from sitewright.errors import BuildError
 READ_NAMES = frozenset(
     {
         *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "Pipfile", "manage.py"),
-        *("package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock"),
+        *("package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "pnpm-workspace.yaml"),
         *("composer.json", "composer.lock", "mkdocs.yml", "mkdocs.yaml", "Procfile", "production.ini", "Pipfile.lock", "poetry.lock"),
     }
 )
 """Files whose text detection may need, in the first two folders."""
 
-READ_SUFFIXES = (".py", ".txt")
+READ_SUFFIXES = (".py", ".txt", ".js", ".mjs", ".ts", ".php")
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".mypy_cache", ".sitewright"})
 
 

@@ -19,3 +19,8 @@ def prune() -> tuple[str, ...]:
 def run_script(name: str) -> tuple[str, ...]:
     """Run a script of package.json."""
     return (NPM, "run", "--silent", name)
+
+
+def with_package(package: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    """Run *command* where the programs of a package of the registry can be found."""
+    return (NPM, "exec", "--yes", f"--package={package}", "--", *command)
