@@ -14,7 +14,8 @@ from sitewright.engines.base import Engine, EngineState, Exit, InstanceSpec, Job
 from sitewright.engines.memory import MemoryEngine, World
 from sitewright.errors import EngineError
 from sitewright.system.clock import FakeClock
-from sitewright.testing.engine_contract import FOREVER, SMALL, EngineContract
+from sitewright.testing.engine_contract import EngineContract
+from sitewright.testing.engine_lab import FOREVER, SMALL
 
 
 class MemoryLab:

@@ -63,9 +63,10 @@ def test_a_tenant_cannot_choose_what_the_engine_decides() -> None:
 
 def test_the_launcher_runs_only_where_a_socket_is_handed_over() -> None:
     launcher = ("/usr/bin/python3", "-I", "-S", "/sitewright/launch.py", "fd", "8000", "--")
-    assert instance_argv(SPEC) == (*launcher, "/bin/sh", "-c", "gunicorn app --bind fd://3")
+    app = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh", "/bin/sh", "-c", "gunicorn app --bind fd://3")
+    assert instance_argv(SPEC) == (*launcher, *app)
     worker = InstanceSpec("i", "c", "s", "worker", "d", "r", SPEC.box, Listen.NONE, Path("/r/i/s"))
-    assert instance_argv(worker) == ("/bin/sh", "-c", "gunicorn app --bind fd://3")
+    assert instance_argv(worker) == app
 
 
 def test_an_unknown_stack_is_refused() -> None:

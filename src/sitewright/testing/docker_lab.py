@@ -17,7 +17,7 @@ from sitewright.engines.base import EngineInfo, InstanceSpec, JobSpec, Mount, Sa
 from sitewright.engines.docker import DockerEngine
 from sitewright.system.clock import SystemClock
 from sitewright.testing.dockerd import Dockerd
-from sitewright.testing.engine_contract import FOREVER, SMALL
+from sitewright.testing.engine_lab import FOREVER, SMALL
 
 
 class DockerLab:

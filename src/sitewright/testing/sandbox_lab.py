@@ -21,7 +21,7 @@ from sitewright.engines.sandbox import SandboxEngine
 from sitewright.errors import PreflightError
 from sitewright.system.clock import SystemClock
 from sitewright.system.processes import SystemRunner, run_blocking
-from sitewright.testing.engine_contract import FOREVER, SMALL
+from sitewright.testing.engine_lab import FOREVER, SMALL
 
 PACKAGES = {"bubblewrap": "bwrap", "nftables": "nft", "iproute2": "ip", "procps": "ps"}
 

@@ -21,7 +21,7 @@ from sitewright.commands import network
 from sitewright.domain.processes import Listen
 from sitewright.engines.sandbox.network import host_egress
 from sitewright.system.processes import SystemRunner, check
-from sitewright.testing.engine_contract import LISTENS, get, says, until
+from sitewright.testing.engine_lab import LISTENS, get, says, until
 from sitewright.testing.sandbox_lab import SandboxLab
 
 PROBE = """

@@ -17,7 +17,7 @@ from sitewright.engines.base import EngineInfo, Exit, InstanceSpec, JobSpec, Mou
 from sitewright.engines.sandbox import SandboxEngine
 from sitewright.system.clock import SystemClock
 from sitewright.system.processes import SystemRunner
-from sitewright.testing.engine_contract import LISTENS, SMALL, get, until
+from sitewright.testing.engine_lab import LISTENS, SMALL, get, until
 from sitewright.testing.sandbox_lab import install_tools
 
 ORDINARY = 61_234

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sitewright.domain.limits import MIB, Limits
-from sitewright.testing.engine_contract import exit_of, says, until
+from sitewright.testing.engine_lab import exit_of, says, until
 from sitewright.testing.sandbox_lab import SandboxLab
 
 

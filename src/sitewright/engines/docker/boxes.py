@@ -16,6 +16,8 @@ from sitewright.errors import EngineError
 LAUNCHED = {Listen.FD: "fd", Listen.PORT: "port"}
 """Listen modes in which the launcher makes the socket, and what it calls them."""
 SOCKET_FOLDER = str(Path(SOCKET_PATH).parent)
+ONE_OUTPUT = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
+"""Standard error goes where standard output goes: the daemon reads two pipes in no particular order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,13 @@ def _binds(base: Base, box: Sandboxed, *extra: Bind) -> tuple[Bind, ...]:
     return (*base.binds, *accounts, *mounts, *extra)
 
 
+def _shell(box: Sandboxed) -> tuple[str, ...]:
+    return (*ONE_OUTPUT, "/bin/sh", "-c", box.command)
+
+
 def instance_argv(spec: InstanceSpec) -> tuple[str, ...]:
     """What runs first inside: the launcher where it makes the socket, else the app itself."""
-    app = ("/bin/sh", "-c", spec.box.command)
+    app = _shell(spec.box)
     if spec.listen not in LAUNCHED:
         return app
     return (PYTHON, "-I", "-S", LAUNCHER, LAUNCHED[spec.listen], str(spec.port), "--", *app)
@@ -93,7 +99,7 @@ def job_container(base: Base, job: JobSpec, network: str) -> Container:
     """The container of a job. Raises EngineError for an unknown stack."""
     return Container(
         image=base.image_for(job.box.stack),
-        argv=("/bin/sh", "-c", job.box.command),
+        argv=_shell(job.box),
         uid=job.box.uid,
         env=_environment(base, job.box),
         binds=_binds(base, job.box),
