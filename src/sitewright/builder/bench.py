@@ -11,13 +11,14 @@ from pathlib import Path
 from sitewright.builder.advice import explain
 from sitewright.builder.log import BuildLog
 from sitewright.builder.packs.base import Step
-from sitewright.builder.survey import measure
 from sitewright.builder.tools import TOOLS_TARGET
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import BUILD_LIMITS
 from sitewright.engines.base import APP_DIRECTORY, CACHE_DIRECTORY, Engine, JobResult, JobSpec, Mount, Sandboxed
 from sitewright.errors import BuildError, QuotaError, SitewrightError
+from sitewright.system.accounts import is_root
 from sitewright.system.clock import Clock
+from sitewright.system.disk import nameless, occupied
 
 MEASURE_EVERY_SECONDS = 3.0
 SLACK_FACTOR = 3
@@ -25,6 +26,8 @@ SLACK_FACTOR = 3
 MOST_TREE_BYTES = 8 * 1024**3
 """Of a build's tree where no quota is set, and at most where one is."""
 MOST_CACHE_BYTES = 3 * 1024**3
+LEAST_WATCHED_BYTES = 64 * 1024**2
+"""Below that nothing is ended while it runs: the finished tree is counted anyway."""
 MAX_CAPTURED = 256 * 1024
 
 PLAIN_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}  # noqa: S108 - the sandbox's own
@@ -145,13 +148,17 @@ class Bench:
 
     async def _watch_size(self, tree: Path, outgrown: asyncio.Event) -> None:
         """A build that fills the disk is ended before it has."""
-        limit = min(self._spec.quota_bytes * SLACK_FACTOR or MOST_TREE_BYTES, MOST_TREE_BYTES)
+        limit = max(min(self._spec.quota_bytes * SLACK_FACTOR or MOST_TREE_BYTES, MOST_TREE_BYTES), LEAST_WATCHED_BYTES)
         while not outgrown.is_set():
             await asyncio.sleep(MEASURE_EVERY_SECONDS)
-            _, size = await asyncio.to_thread(measure, tree)
-            _, cached = await asyncio.to_thread(measure, self._spec.cache)
-            if size > limit or cached > MOST_CACHE_BYTES:
+            if await asyncio.to_thread(self._too_large, tree, limit):
                 outgrown.set()
+
+    def _too_large(self, tree: Path, limit: int) -> bool:
+        if occupied(self._spec.cache, MOST_CACHE_BYTES) > MOST_CACHE_BYTES:
+            return True
+        hidden = nameless(tree.stat().st_dev).get(self._spec.uid, 0) if is_root() else 0
+        return hidden + occupied(tree, limit) > limit
 
     def check_cancelled(self) -> None:
         """Raises BuildCancelledError once somebody has cancelled the build."""

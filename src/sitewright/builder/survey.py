@@ -52,21 +52,3 @@ def _read(name: str, folder: int) -> str:
             return ""
         limit = MAX_TEXT_BYTES if name in _WHOLE else MAX_SOURCE_BYTES
         return file.read(limit).decode("utf-8", "replace")
-
-
-def measure(folder: Path) -> tuple[int, int]:
-    """Regular files and their bytes below *folder*, not following links; used to stop a build that outgrows its quota. Blocking."""
-    files = size = 0
-    waiting = [folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
-                    else:
-                        files += 1
-                        size += entry.stat(follow_symlinks=False).st_size
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue
-    return files, size

@@ -15,6 +15,8 @@ NFT = "/usr/sbin/nft"
 REDIRECT_TABLE = "sitewright_port"
 """In an instance's own network only."""
 NETWORKS_PER_PLATFORM = 8192
+CONNECTIONS = 2000
+"""Connections (and UDP exchanges) of one sandbox that the machine keeps in mind at a time: its table is everybody's."""
 SLICES = 256
 """100.64.0.0/10 holds 256 slices of 8,192 pairs."""
 
@@ -171,9 +173,15 @@ def ruleset(tag: str, number: int, egress: Egress) -> bytes:
 table {table}
 delete table {table}
 table {table} {{
+  set talkers {{
+    type ipv4_addr
+    size 65535
+    flags dynamic
+  }}
   chain out {{
     ip saddr != {network} drop
     meta nfproto != ipv4 drop
+    ct state new add @talkers {{ ip saddr ct count over {CONNECTIONS} }} reject with icmp type admin-prohibited
     oifname {mine} reject with icmp type admin-prohibited
 {_allowed(egress)}
     ip daddr {{ {", ".join(PRIVATE_RANGES)} }} reject with icmp type admin-prohibited

@@ -83,6 +83,20 @@ async def test_a_site_over_its_quota_is_refused(workbench: Workbench) -> None:
     assert "larger than" in status.problem
 
 
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "exec 3>big; rm big; head -c 90000000 /dev/zero >&3",
+        "python3 -c 'for n in range(20000): open(str(n), \"w\").close()'",
+    ],
+    ids=["deleted but open", "empty files"],
+)
+async def test_a_build_that_fills_the_disk_in_a_hidden_way_is_ended(workbench: Workbench, fill: str) -> None:
+    status = await build(workbench, node_build(f"{fill}; sleep 60; mkdir dist; touch dist/index.html"), quota_bytes=1_000_000)
+    assert status.state is BuildState.FAILED
+    assert "larger than" in status.problem, workbench.log(status)
+
+
 async def test_links_that_a_build_makes_do_not_show_the_machine(workbench: Workbench) -> None:
     script = "mkdir dist; echo hi > dist/index.html; ln -s /etc/passwd dist/leak; ln -s / dist/root; mkfifo dist/pipe; chmod 000 dist"
     status = await build(workbench, node_build(script))

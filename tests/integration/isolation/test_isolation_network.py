@@ -162,3 +162,22 @@ async def test_the_instances_socket_is_open_to_the_routers_group_only(lab: Sandb
 
         await until(listens, "it listens")
         assert spec.socket.stat().st_mode & 0o777 == 0o660
+
+
+FLOOD = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    for port in range(1, 6001):
+        try:
+            probe.sendto(b"x", ("192.0.2.1", port))
+        except OSError:
+            pass
+"""
+
+
+async def test_one_site_cannot_fill_the_machines_table_of_connections(lab: SandboxLab) -> None:
+    kept = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+    before = int(kept.read_text())
+    job = lab.job(f"python3 -c {shlex.quote(FLOOD)}", timeout=60)
+    assert (await lab.engine.run(job)).exit.code == 0, lab.text(job.id)
+    assert int(kept.read_text()) - before < network.CONNECTIONS + 500
