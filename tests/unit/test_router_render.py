@@ -112,7 +112,7 @@ def test_a_version_is_read_from_what_nginx_prints(text, version):
 
 def test_only_behind_a_tls_proxy_is_a_proxy_believed_and_the_scheme_https():
     alone, behind = render_config(CONFIG), render_config(replace(CONFIG, behind_tls=True))
-    assert "real_ip_header" not in alone
+    assert "real_ip_header X-Forwarded-For" not in alone
     assert "X-Forwarded-Proto $scheme;" in alone
     assert "set_real_ip_from 127.0.0.1;" in behind
     assert "X-Forwarded-Proto https;" in behind
