@@ -225,7 +225,12 @@ def test_an_empty_tree_says_so() -> None:
         found({})
 
 
-def test_a_pipfile_alone_says_how_to_go_on() -> None:
-    with pytest.raises(BuildError) as caught:
-        found({"Pipfile": "", "app.py": "app = Flask(__name__)"})
-    assert "requirements.txt" in caught.value.resolution
+def test_a_pipfile_is_installed_with_the_versions_of_its_lock_file() -> None:
+    plan = found(
+        {
+            "Pipfile": '[packages]\nFlask = "*"\nrequests = {version = "~=2.31", extras = ["socks"]}\n',
+            "Pipfile.lock": '{"default": {"flask": {"version": "==3.0.3"}}}',
+            "app.py": "app = Flask(__name__)",
+        }
+    )
+    assert plan.installs[0].steps[-1].argv[-3:] == ("Flask==3.0.3", "requests[socks]~=2.31", "gunicorn")

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from types import MappingProxyType
 
-from sitewright.builder.tree import READ_NAMES, READ_SUFFIXES, SKIPPED_FOLDERS, Tree
+from sitewright.builder.tree import FOREIGN, READ_NAMES, READ_SUFFIXES, SKIPPED_FOLDERS, Tree
 
 MAX_DEPTH = 6
 MAX_FILES = 20_000
@@ -51,4 +51,11 @@ def _read(name: str, folder: int) -> str:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return ""
         limit = MAX_TEXT_BYTES if name in _WHOLE else MAX_SOURCE_BYTES
-        return file.read(limit).decode("utf-8", "replace")
+        return decoded(file.read(limit))
+
+
+def decoded(content: bytes) -> str:
+    """A text as its author meant it: Windows' editors and shells also write UTF-16, and put a mark before UTF-8."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return FOREIGN + content.decode("utf-16", "replace")
+    return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")

@@ -23,6 +23,8 @@ READ_NAMES = frozenset(
 """Files whose text detection may need, in the first two folders."""
 
 READ_SUFFIXES = (".py", ".txt", ".js", ".mjs", ".ts", ".php")
+FOREIGN = "\ufeff"
+"""What stands before a text that was not UTF-8, so that tools which only read that are given it anew."""
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".mypy_cache", ".sitewright"})
 
 
@@ -48,7 +50,11 @@ class Tree:
 
     def text(self, name: str) -> str:
         """A file's text; "" when it is absent or was not read."""
-        return self.texts.get(name, "")
+        return self.texts.get(name, "").removeprefix(FOREIGN)
+
+    def is_foreign(self, name: str) -> bool:
+        """Whether a file was written in another encoding than UTF-8."""
+        return self.texts.get(name, "").startswith(FOREIGN)
 
     def matching(self, pattern: str) -> tuple[str, ...]:
         """Files whose whole name matches a regular expression."""

@@ -24,6 +24,8 @@ def install_project(environment: str, folder: str, *, packages: tuple[str, ...] 
     return (UV, "pip", "install", "--python", f"{environment}/bin/python", "-e", folder, *packages)
 
 
-def sync(*, groups: bool = False) -> tuple[str, ...]:
-    """Install exactly what uv.lock says into $UV_PROJECT_ENVIRONMENT, without development groups unless *groups*."""
-    return (UV, "sync", "--frozen", "--inexact", *(() if groups else ("--no-dev",)))
+def sync(*, groups: bool = False, project: bool = True) -> tuple[str, ...]:
+    """Install exactly what uv.lock says into $UV_PROJECT_ENVIRONMENT, without development groups unless *groups*; the project itself too if
+    it is a package."""
+    own = () if project else ("--no-install-project",)
+    return (UV, "sync", "--frozen", "--inexact", *(() if groups else ("--no-dev",)), *own)

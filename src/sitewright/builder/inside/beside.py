@@ -1,13 +1,16 @@
 """Runs inside a build's sandbox, as the site's user: put links to the channel's data where an app writes beside its code, and write the
 shell script that fills them at the start. Arguments: script, folder for what the source brought, files and folders (separated by commas).
 
-The links are relative, so that they lead to the data inside (/app, /data) and for the web server (releases/<n>, data) alike.
+Visitors' files are also served by the web server, which sees releases/<n> and data in other places: those links are relative, with as many
+steps up as are needed there (inside, the surplus ones stay at /). All others are absolute: nobody can download a database through them, and
+SQLite of 2022 resolves links by itself and refuses to step above /.
 """
 
 import os
 import shlex
 import sys
 
+SERVED = {"uploads", "upload", "media"}
 HEAD = """\
 # Made by the build: what the app writes beside its code is kept in the site's data.
 kept_file() {
@@ -39,7 +42,8 @@ def link(path: str, brought: str) -> None:
         os.makedirs(os.path.dirname(aside), exist_ok=True)
         os.rename(path, aside)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    os.symlink("../" * (len(parts) + 1) + f"data/app/{path}", path)
+    up = "../" * (len(parts) + 1) if parts[-1] in SERVED else "/"
+    os.symlink(f"{up}data/app/{path}", path)
 
 
 def main() -> None:

@@ -25,12 +25,6 @@ def python_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
     marker = tree.first(*MARKERS) or _top_level_app(tree)
     if not marker:
         return None
-    if marker == "Pipfile":
-        raise BuildError(
-            "There is a Pipfile but no requirements.txt.",
-            details="Pipenv is not used here.",
-            resolution="Run “pipenv requirements > requirements.txt” and deploy again.",
-        )
     names = requirement_names(tree)
     app = find_web_app(tree, names)
     processes = _processes(tree, app)

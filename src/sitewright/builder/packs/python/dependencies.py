@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 from sitewright.builder.packs.base import Install, Step, Toolchain
+from sitewright.builder.packs.python.others import pipfile_requirements, poetry_requirements
 from sitewright.builder.tree import Tree
 from sitewright.commands import uv
 from sitewright.errors import BuildError
 
 ENVIRONMENT = "/app/.venv"
 FOLDER = ".venv"
-PACK_VERSION = "1"
+PACK_VERSION = "2"
 """Goes up when this file installs differently, so that nothing made by the old way is used again."""
 
 _INCLUDE = re.compile(r"^(?:-r|-c|--requirement|--constraint)[ =]?\s*(?P<file>\S+)")
@@ -26,7 +27,7 @@ _ADVICE = "Read the lines above: they name the package. Correct {file}, and depl
 def dependencies(tree: Tree, toolchain: Toolchain, servers: tuple[str, ...]) -> tuple[Install, tuple[str, ...]]:
     """The install steps, and lines for the log. *servers* are packages that the start command needs and the app does not list."""
     _check_python(tree, toolchain)
-    for found in (_from_lock, _from_requirements, _from_project):
+    for found in (_from_lock, _from_requirements, _from_pipfile, _from_project):
         result = found(tree, servers)
         if result is not None:
             steps, sources, note = result
@@ -44,11 +45,11 @@ def _from_lock(tree: Tree, servers: tuple[str, ...]) -> Found | None:
         return None
     step = Step(
         "Installing what uv.lock says",
-        uv.sync(),
+        uv.sync(project=is_package(tree)),
         network=True,
         advice="Run “uv lock” on your machine, and deploy again with the new uv.lock.",
     )
-    sources = None if _is_package(tree) else ("uv.lock", "pyproject.toml")
+    sources = None if is_package(tree) else ("uv.lock", "pyproject.toml")
     return (_environment(), step, *_packages(servers)), sources, "The versions come from uv.lock."
 
 
@@ -62,20 +63,43 @@ def _from_requirements(tree: Tree, servers: tuple[str, ...]) -> Found | None:
         network=True,
         advice=_ADVICE.format(file="requirements.txt"),
     )
-    return (_environment(), step), sources, _added(servers)
+    rewritten = tuple(_rewritten(tree, file) for file in sources or () if tree.is_foreign(file))
+    return (_environment(), *rewritten, step), sources, _added(servers)
+
+
+def _rewritten(tree: Tree, file: str) -> Step:
+    """“pip freeze > requirements.txt” in Windows' PowerShell makes UTF-16, which no installer reads."""
+    return Step(f"Writing {file} anew as UTF-8", ("/usr/bin/python3", "-I", "/sitewright/inside/put.py", file, tree.text(file)))
+
+
+def _from_pipfile(tree: Tree, servers: tuple[str, ...]) -> Found | None:
+    listed = pipfile_requirements(tree)
+    if listed is None:
+        return None
+    return (_environment(), *_listed(listed, servers, "Pipfile")), ("Pipfile", "Pipfile.lock"), _added(servers)
+
+
+def _listed(listed: tuple[str, ...], servers: tuple[str, ...], file: str) -> tuple[Step, ...]:
+    if not listed and not servers:
+        return ()
+    argv = uv.install(ENVIRONMENT, packages=(*listed, *servers))
+    return (Step(f"Installing what {file} lists", argv, network=True, advice=_ADVICE.format(file=file)),)
 
 
 def _from_project(tree: Tree, servers: tuple[str, ...]) -> Found | None:
     if not tree.has("pyproject.toml") and not tree.has("setup.py"):
         return None
-    if _is_package(tree) or not tree.has("pyproject.toml"):
+    poetry = poetry_requirements(tree)
+    if is_package(tree) or not tree.has("pyproject.toml"):
         argv = uv.install_project(ENVIRONMENT, "/app", packages=servers)
         sources: tuple[str, ...] | None = None
-    else:
-        if not project_table(tree):
-            return None
+    elif project_table(tree):
         argv = uv.install(ENVIRONMENT, requirements=("pyproject.toml",), packages=servers)
         sources = ("pyproject.toml",)
+    elif poetry is not None:
+        return (_environment(), *_listed(poetry, servers, "pyproject.toml")), ("pyproject.toml", "poetry.lock"), _added(servers)
+    else:
+        return None
     step = Step("Installing what pyproject.toml lists", argv, network=True, advice=_ADVICE.format(file="pyproject.toml"))
     return (_environment(), step), sources, _added(servers)
 
@@ -100,13 +124,26 @@ def project_table(tree: Tree) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _is_package(tree: Tree) -> bool:
-    """Whether the project is one to install itself: it says how to build it, or tells uv that it is a package."""
+def is_package(tree: Tree) -> bool:
+    """Whether the project is one to install itself: it says how to build it (or tells uv or Poetry that it is a package), and there is code
+    where a builder looks for it. An app that only lists what it needs is not."""
     document = tree.toml("pyproject.toml")
-    settings = document.get("tool", {}).get("uv", {}) if isinstance(document.get("tool"), dict) else {}
-    if isinstance(settings, dict) and "package" in settings:
+    tools = _table(document, "tool")
+    settings, poetry = _table(tools, "uv"), _table(tools, "poetry")
+    if "package" in settings:
         return bool(settings["package"])
-    return "build-system" in document
+    if "build-system" not in document or poetry.get("package-mode") is False:
+        return False
+    told = "packages" in poetry or not tools.keys().isdisjoint({"setuptools", "hatch", "flit", "pdm"})
+    name = project_table(tree).get("name") or poetry.get("name") or ""
+    module = re.sub(r"[-_.]+", "_", str(name)).lower()
+    there = any(file.lower().startswith((f"{module}/", "src/")) or file.lower() == f"{module}.py" for file in tree.files)
+    return told or there or tree.first("setup.py", "setup.cfg") != ""
+
+
+def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name, {})
+    return value if isinstance(value, dict) else {}
 
 
 def _check_python(tree: Tree, toolchain: Toolchain) -> None:
@@ -160,6 +197,7 @@ def _fingerprint(tree: Tree, toolchain: Toolchain, sources: tuple[str, ...] | No
     if sources is None:
         return ""
     digest = hashlib.sha256()
+    sources = tuple(name for name in sources if tree.has(name))
     parts = [PACK_VERSION, toolchain.python, toolchain.machine, *servers]
     for name in sources:
         parts += [name, tree.text(name)]
@@ -176,6 +214,7 @@ def requirement_names(tree: Tree) -> frozenset[str]:
     listed = project_table(tree).get("dependencies", [])
     lines += [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
     names: set[str] = set()
+    lines += [*(pipfile_requirements(tree) or ()), *(poetry_requirements(tree) or ())]
     for line in lines:
         match = _NAME.match(line.strip())
         if match:
