@@ -134,5 +134,7 @@ def test_the_log_of_a_build_comes_onto_a_page_that_was_opened_before_there_was_o
     operation = Operation.objects.get(kind="deploy")
     signed_in.open(f"{live_server.url}/operations/{operation.id}/")
     assert signed_in.run("document.querySelector('.log') === null")
+    signed_in.wait_for("performance.getEntriesByType('resource').filter(one => one.name.includes('/operations/')).length > 2")
     stage.turn()
     signed_in.wait_for("document.querySelector('.log[data-live]').innerText.includes('Hello from the log')")
+    assert signed_in.complaints == []

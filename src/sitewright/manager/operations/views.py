@@ -36,7 +36,7 @@ def show(request: HttpRequest, operation_id: str) -> HttpResponse:
     if wants_piece(request, "operation"):
         return answer(request, PIECE, context)
     build = build_of(request, operation)
-    if wants_piece(request, "build") and build is None and not context["operation"]["final"]:
+    if wants_piece(request, "build") and build is None and not context["operation"].final:
         return HttpResponse(status=204)
     if build is not None:
         context |= shown(build_log(build), reverse("operations:log-stream", args=[operation.id]))
