@@ -20,8 +20,8 @@ from sitewright.system.processes import SystemRunner
 from sitewright.testing.engine_lab import LISTENS, SMALL, get, until
 from sitewright.testing.sandbox_lab import install_tools
 
-ORDINARY = 61_234
-"""A uid that is nobody's."""
+ORDINARY = 2_000_000_000 + os.getpid()
+"""A uid that is nobody's, not even another run's of this test: all its processes are killed in the end."""
 
 
 async def live_a_little(home: Path) -> dict[str, object]:
@@ -51,7 +51,11 @@ async def live_a_little(home: Path) -> dict[str, object]:
         return await engine.listening("web")
 
     await until(listens, f"it listens; it wrote {output}, and is seen as {await engine.observe()}")
-    status = await asyncio.to_thread(get, spec.socket)
+
+    async def answers() -> int:
+        return await asyncio.to_thread(get, spec.socket)
+
+    status = await until(answers, f"it answers; it wrote {output}")
     session = await engine.exec("web", ("/bin/sh", "-c", "grep -E 'CapEff|^Seccomp:' /proc/self/status"), None)
     seen = b""
     while piece := await session.read():
@@ -64,6 +68,7 @@ async def live_a_little(home: Path) -> dict[str, object]:
         "weaker": [capability.name for capability in info.capabilities if not capability.ok],
         "job": [job.exit.code, output["job"].decode()],
         "status": status,
+        "said": output.get("web", b"").decode(),
         "session": seen.decode().split(),
         "ended": observed.exit == Exit(143),
     }
@@ -105,6 +110,6 @@ def test_an_ordinary_users_sandboxes_work_and_say_what_is_weaker() -> None:
     code, output = answer["job"]  # type: ignore[misc]
     assert code != 0
     assert output.startswith("1000\n")
-    assert answer["status"] == 200
+    assert answer["status"] == 200, answer["said"]
     assert answer["session"] == ["CapEff:", "0" * 16, "Seccomp:", "2"]
     assert answer["ended"]

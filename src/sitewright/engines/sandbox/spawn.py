@@ -75,6 +75,13 @@ def children(pid: int) -> tuple[int, ...]:
     return ()
 
 
+def has_users(pid: int) -> bool:
+    """Whether its user namespace maps any user yet: before that nobody can enter it as somebody."""
+    with contextlib.suppress(OSError):
+        return bool(Path(f"/proc/{pid}/uid_map").read_text())
+    return False
+
+
 def owning_user_namespace(pid: int) -> int:
     """A descriptor of the user namespace that the mount namespace of *pid* belongs to (ioctl_ns(2), NS_GET_USERNS). bubblewrap makes two
     and moves the process into the second, from which the others cannot be entered. Raises OSError."""

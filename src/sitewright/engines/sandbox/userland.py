@@ -11,7 +11,7 @@ from pathlib import Path
 from sitewright.commands import nsenter, slirp
 from sitewright.engines.base import Sandboxed
 from sitewright.engines.sandbox.launch import Ground
-from sitewright.engines.sandbox.spawn import children, owning_user_namespace, spawn
+from sitewright.engines.sandbox.spawn import children, has_users, owning_user_namespace, spawn
 from sitewright.errors import EngineError
 
 BLOCK_DESCRIPTOR = 14
@@ -60,7 +60,7 @@ async def connect(ground: Ground, monitor: int) -> int:
     owner = -1
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            while not ((inside := children(monitor)) and _has_loopback(inside[0])):  # noqa: ASYNC110 - the kernel tells nobody
+            while not ((inside := children(monitor)) and _has_loopback(inside[0]) and has_users(inside[0])):  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.002)
             owner = owning_user_namespace(inside[0])
             fds = {0: nothing, 1: nothing, 2: nothing, nsenter.OWNER_DESCRIPTOR: owner, slirp.READY_DESCRIPTOR: theirs}
