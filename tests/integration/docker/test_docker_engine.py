@@ -20,6 +20,7 @@ from sitewright.engines.base import InstanceSpec, JobSpec, Mount, Sandboxed, Ter
 from sitewright.engines.docker import DockerEngine
 from sitewright.system.clock import SystemClock
 from sitewright.testing.dockerd import Dockerd, must
+from sitewright.testing.package_index import package_index_host, resolvers
 
 ALICE, BOB = 1_300_001, 1_300_002
 GUNICORN_STYLE = """
@@ -222,7 +223,9 @@ async def test_input_of_a_command_ends_when_it_is_closed(platform: Platform) -> 
 
 
 async def test_the_internet_and_names_are_reachable_and_private_ranges_are_not(platform: Platform, dockerd: Dockerd) -> None:
-    probe = """
+    probe = (
+        f"NAME, RESOLVER = {package_index_host()!r}, {resolvers()[0]!r}"
+        + """
 import socket
 def tries(host, port):
     try:
@@ -232,12 +235,13 @@ def tries(host, port):
         return "refused"
     except OSError as error:
         return type(error).__name__
-print("name", bool(socket.gethostbyname("pypi.org")))
+print("name", bool(socket.gethostbyname(NAME)))
 gateway = [line.split()[2] for line in open("/proc/net/route") if line.split()[1] == "00000000"][0]
 gateway = socket.inet_ntoa(bytes.fromhex(gateway)[::-1])
-for host in (gateway, "10.255.255.53", "169.254.169.254", "192.168.1.1"):
+for host in (gateway, RESOLVER, "169.254.169.254", "192.168.1.1"):
     print(host == gateway and "gateway" or host, tries(host, 80))
 """
+    )
     platform.app(probe_py=probe)
     result, said = await platform.job("python3 probe.py")
     lines = dict(line.split() for line in said.decode().splitlines())

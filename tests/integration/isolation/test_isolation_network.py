@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import configparser
 import json
-import os
-import re
 import shlex
 import socket
 import subprocess
-import urllib.parse
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from uv import find_uv_bin
 
 from sitewright.commands import network
 from sitewright.domain.processes import Listen
 from sitewright.engines.sandbox.network import host_egress
 from sitewright.system.processes import SystemRunner, check
 from sitewright.testing.engine_lab import LISTENS, get, says, until
+from sitewright.testing.package_index import package_index_host
 from sitewright.testing.sandbox_lab import SandboxLab
 
 PROBE = """
@@ -53,21 +49,6 @@ def host_addresses() -> list[str]:
     """Every IPv4 address that this machine has."""
     entries = json.loads(subprocess.run(network.links(), capture_output=True, check=True).stdout)
     return [info["local"] for entry in entries for info in entry["addr_info"]]
-
-
-def package_index_host() -> str:
-    """The host that this machine's own settings name as package index; else the one that uv says it uses by default."""
-    chosen = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX") or ""
-    for path in (Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf", Path("/etc/pip.conf")):
-        settings = configparser.ConfigParser()
-        settings.read(path)
-        chosen = chosen or settings.get("global", "index-url", fallback="")
-    if not chosen:
-        told = subprocess.run((find_uv_bin(), "pip", "install", "--help"), capture_output=True, check=True, text=True).stdout
-        (chosen, *_) = re.findall(r"https://[^\s>]+/simple", told)
-    host = urllib.parse.urlsplit(chosen).hostname
-    assert host is not None, chosen
-    return host
 
 
 async def test_the_hosts_services_are_out_of_reach_on_every_address(lab: SandboxLab) -> None:
