@@ -14,12 +14,14 @@ def main(names: list[str]) -> int:
     for name in measurements(names):
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         try:
-            rows += measure(name)
+            found = measure(name)
         except ToolMissingError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
+            continue
+        store(found)
+        rows += found
     print(table(rows))
-    store(rows)
     if failed:
         return 2
     return 1 if any(row.ok is False for row in rows) else 0

@@ -13,7 +13,7 @@ from benchmarks.rig.load import Load, one_host, start_load
 from benchmarks.rig.servers import free_port, running
 from sitewright.router.binary import find_nginx
 
-ROUNDS = 7
+ROUNDS = 5
 SITE = KINDS[0].site
 BARE = """daemon off; error_log stderr crit; pid {folder}/latency.pid; worker_processes 2; events {{ }}
 http {{ access_log {folder}/latency.log combined buffer=64k flush=1s;

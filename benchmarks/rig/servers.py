@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 START_SECONDS = 60
 
@@ -68,18 +70,27 @@ def free_port() -> int:
 def running(argv: list[str], port: int = 0, path: Path | None = None, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     """*argv* until it listens on the port or path, and no longer than the block."""
     environment = {**os.environ, **(env or {})}
-    process = subprocess.Popen(argv, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not listens(path or port):
-            assert process.poll() is None, f"{argv[0]} ended with {process.returncode}"
-            assert time.monotonic() < deadline, f"{argv[0]} does not listen"
-            time.sleep(0.02)
-        yield Server(process, port)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            argv, start_new_session=True, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, env=environment
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not listens(path or port):
+                assert process.poll() is None, f"{argv[0]} ended with {process.returncode}: {_words(said)}"
+                assert time.monotonic() < deadline, f"{argv[0]} does not listen: {_words(said)}"
+                time.sleep(0.02)
+            yield Server(process, port)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _words(said: IO[bytes]) -> str:
+    """The end of what a program wrote."""
+    said.seek(0)
+    return said.read().decode(errors="replace")[-2000:]
 
 
 def listens(where: Path | int) -> bool:

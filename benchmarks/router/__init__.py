@@ -18,8 +18,8 @@ def measure() -> list[Row]:
     with prepared() as there:
         empty = there.ours.memory_mib()
         change = fill_sites(there)
-        with haproxy(there) as proxy:
-            rows = [*_with_sites(there, proxy, FEW), *_with_sites(there, proxy, MANY)]
+        with haproxy(there) as proxy, caddy(there) as files:
+            rows = [*_with_sites(there, proxy, files, FEW), *_with_sites(there, proxy, files, MANY)]
         rows += change_rows(there)
         rows += [
             Row("route change, the call alone, median", change * 1000, "ms"),
@@ -28,32 +28,28 @@ def measure() -> list[Row]:
     return rows
 
 
-def _with_sites(there: Place, proxy: Server, count: int) -> list[Row]:
+def _with_sites(there: Place, proxy: Server, files: Server, count: int) -> list[Row]:
     """CPU and throughput with load spread over *count* sites of each kind."""
     sites = f"{count:,} sites"
-    with caddy(there, count) as other:
-        static = compare(
-            [
-                Contender("bare nginx", there.bare, by_path("/s%d/index.html", count)),
-                Contender("ours", there.ours, by_host(STATIC, count)),
-                Contender("Caddy", other, by_host(STATIC, count)),
-            ]
-        )
-        proxied = compare(
-            [
-                Contender("bare nginx", there.bare, "", "/app"),
-                Contender("ours", there.ours, by_host(PROXIED, count)),
-                Contender("Caddy", other, by_host(PROXIED, count)),
-                Contender("HAProxy", proxy, by_host(PROXIED, count)),
-            ]
-        )
+    static = compare(
+        [
+            Contender("bare nginx", there.bare, by_path("/s%d/index.html", count)),
+            Contender("ours", there.ours, by_host(STATIC, count)),
+            Contender("Caddy", files, by_host(STATIC, count)),
+        ]
+    )
+    proxied = compare(
+        [
+            Contender("bare nginx", there.bare, "", "/app"),
+            Contender("ours", there.ours, by_host(PROXIED, count)),
+            Contender("HAProxy", proxy, by_host(PROXIED, count)),
+        ]
+    )
     bar = 3.0 if count == MANY else None
+    throughput = throughput_ratio(static["ours"], static["Caddy"])
     return [
         cpu_row(f"static file, {sites}", static, 1.2),
+        Row(f"static file, {sites}: requests/s", throughput, "× Caddy's", bar, True, "Caddy", 1.0),
         cpu_row(f"proxied, {sites}", proxied, 2.3),
         cpu_row(f"proxied, {sites}, against HAProxy", proxied, None, "HAProxy"),
-        *(
-            Row(f"{kind}, {sites}: requests/s", throughput_ratio(turns["ours"], turns["Caddy"]), "× Caddy's", bar, True, "Caddy", 1.0)
-            for kind, turns in (("static file", static), ("proxied", proxied))
-        ),
     ]

@@ -9,7 +9,7 @@ from benchmarks.harness import Row
 from benchmarks.rig.load import start_load
 from benchmarks.rig.servers import Server
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
