@@ -40,6 +40,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "sitewright.manager.middleware.request_identity",
     "sitewright.manager.api.problems.problem_answers",
+    "sitewright.manager.cookies.no_planted_cookies",
     "django.middleware.security.SecurityMiddleware",
     "sitewright.manager.middleware.content_security_policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -106,11 +107,13 @@ EMAIL_FILE_PATH = PLATFORM.paths.database.parent / "mail"
 """Until a mail server is set, mail is kept as files that only the manager can read."""
 
 # --- safety ---
-SESSION_COOKIE_NAME = "sitewright_session"
+_OURS_ALONE = "__Host-" if PLATFORM.behind_tls else ""
+"""Browsers take a cookie of such a name from this very host only, and only over TLS: no neighbour can plant one."""
+SESSION_COOKIE_NAME = f"{_OURS_ALONE}sitewright_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_DOMAIN = None
-CSRF_COOKIE_NAME = "sitewright_csrf"
+CSRF_COOKIE_NAME = f"{_OURS_ALONE}sitewright_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = False
 SESSION_COOKIE_SECURE = PLATFORM.behind_tls

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from sitewright.manager.accounts.models import User
 from sitewright.manager.accounts.services import token_of
+from sitewright.manager.cookies import without_doubles
 
 
 def socket_person(scope: Mapping[str, Any]) -> User | None:
@@ -35,7 +36,7 @@ def same_origin(origin: str, host: str) -> bool:
 
 def _session_person(cookie: str) -> User | None:
     try:
-        morsel = SimpleCookie(cookie).get(settings.SESSION_COOKIE_NAME)
+        morsel = SimpleCookie(without_doubles(cookie)[0]).get(settings.SESSION_COOKIE_NAME)
     except CookieError:
         return None
     if morsel is None:
