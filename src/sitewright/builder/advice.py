@@ -86,6 +86,52 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     )
 )
 
+_AT_START: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (
+            r"(?:Read-only file system|EROFS|attempt to write a readonly database|unable to open database file)",
+            "The app writes beside its code, and releases are not written to. Let it write to the folder that $SITEWRIGHT_DATA "
+            "names (/data), which outlives releases, or make the site with --live.",
+        ),
+        (
+            r"(?:ModuleNotFoundError: No module named|Cannot find module) '(?P<name>[@\w./-]+)'",
+            "{name} is not installed: list its package (requirements.txt, pyproject.toml or package.json), and deploy again.",
+        ),
+        (
+            r"(?:sh: \d+: |sh: line \d+: )(?P<name>[\w./-]+): (?:not found|command not found)",
+            "The program “{name}” is not there: list the package that has it, or correct the start command.",
+        ),
+        (r"KeyError: '(?P<name>[A-Z][A-Z0-9_]{2,60})'", "The environment variable {name} is not set: “sitewright env set SITE {name}=…”."),
+        (
+            r"(?:DisallowedHost|Invalid HTTP_HOST header)",
+            "Django does not know the site's address: add it to ALLOWED_HOSTS in the settings, for example from $SITEWRIGHT_URL.",
+        ),
+        (
+            r"(?:killed: used \d+ MB of (?P<name>\d+) MB|JavaScript heap out of memory|MemoryError)",
+            "It needs more memory than it may use: give the site a higher limit.",
+        ),
+        (
+            r"(?:EADDRINUSE|Address already in use)",
+            "It starts two servers on one port: start one only, on $PORT.",
+        ),
+        (
+            r"(?:EACCES|Permission denied)[^\n]{0,80}(?::80\b|:443\b|port 80\b|port 443\b)",
+            "Ports below 1024 cannot be opened: listen on $PORT.",
+        ),
+    )
+)
+
+
+def explain_start(lines: Sequence[str]) -> str:
+    """What to do about a process that does not come up, from the last lines of its output; "" when nothing is recognised."""
+    text = "\n".join(lines)[-20_000:]
+    for pattern, words in _AT_START:
+        match = pattern.search(text)
+        if match:
+            return words.format(**{key: (value or "")[:80] for key, value in match.groupdict().items()})
+    return ""
+
 
 def explain(lines: Sequence[str]) -> Finding | None:
     """The first known cause in the last lines of output, None when nothing is recognised."""

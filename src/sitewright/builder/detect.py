@@ -7,11 +7,11 @@ from sitewright.builder.packs.node import node_pack
 from sitewright.builder.packs.php import php_pack
 from sitewright.builder.packs.procfile_only import procfile_pack
 from sitewright.builder.packs.python import python_pack
-from sitewright.builder.packs.static import mkdocs_pack, static_pack
+from sitewright.builder.packs.static import mkdocs_pack, pelican_pack, sphinx_pack, static_pack
 from sitewright.builder.tree import Tree
 from sitewright.errors import BuildError
 
-PACKS: tuple[Pack, ...] = (php_pack, mkdocs_pack, python_pack, node_pack, static_pack, procfile_pack)
+PACKS: tuple[Pack, ...] = (php_pack, mkdocs_pack, pelican_pack, sphinx_pack, python_pack, node_pack, static_pack, procfile_pack)
 """Asked in this order; the first that recognises the tree builds it. docs/reference/builder.md shows the same order."""
 
 

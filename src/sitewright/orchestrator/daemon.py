@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from sitewright.builder.advice import explain_start
 from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.engines.base import EngineState, Observed, Stats
@@ -38,6 +39,8 @@ AT_ONCE = 8
 """Channels converged side by side, so that one slow start does not hold up the rest."""
 COALESCE_SECONDS = 0.002
 LAST_LINES = 10
+READ_LINES = 40
+"""Looked at for a known cause, and shown."""
 
 LOOK_AGAIN = (steps.Start, steps.Remove, steps.Evacuate, steps.MarkReady, steps.NoteCrash, steps.NoteServing)
 """Steps after which there is at once something new to plan; those that go on in the background wake the loop when they end."""
@@ -75,6 +78,14 @@ class Orchestrator:
         """Keep what is wanted, on disk, and act on it."""
         if await asyncio.to_thread(self.store.put, channel):
             self.wake(channel.channel_id)
+
+    def named_droplets(self) -> frozenset[str]:
+        """The droplets of releases that are wanted or served here."""
+        named = set()
+        for channel_id, desired in self.store.all().items():
+            serving = self.tools.memories.of(channel_id).serving
+            named.update(release.droplet for release in (desired.release, serving and serving.release) if release is not None)
+        return frozenset(named)
 
     @property
     def instance_count(self) -> int:
@@ -261,7 +272,7 @@ class Orchestrator:
             memory.next_at = at
 
     def _say(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
-        """Keep the planner's words with the last lines of output beside them; tell the timeline once."""
+        """Keep the planner's words with the last lines of output beside them. Whoever asked for the change tells the timeline."""
         if problem == memory.said:
             return
         memory.said = problem
@@ -269,14 +280,11 @@ class Orchestrator:
         if not problem:
             return
         folder = self.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
-        lines = self.tools.logs.tail(folder, "", LAST_LINES)
+        lines = self.tools.logs.tail(folder, "", READ_LINES)
         if lines:
-            memory.problem = "\n".join([problem, "Last lines of its output:", *(line.text[:400] for line in lines)])
-        if memory.applied < desired.generation and desired.release is not None:
-            kept = memory.serving.release.number if memory.serving else 0
-            stays = f" Release {kept} stays." if kept and kept != desired.release.number else ""
-            text = f"Release {desired.release.number} is not live: {problem}{stays}"
-            self.tools.events.emit(EventKind.DEPLOY_FAILED, desired.site_id, desired.channel_id, text)
+            known = explain_start([problem, *(line.text for line in lines)])
+            last = (line.text[:400] for line in lines[-LAST_LINES:])
+            memory.problem = "\n".join([problem, *([known] if known else []), "Last lines of its output:", *last])
 
     # --- the full look ---
     def _full_look(self, now: float) -> None:

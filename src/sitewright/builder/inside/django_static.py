@@ -17,10 +17,13 @@ from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 
 django.setup()
-root, url = settings.STATIC_ROOT, (settings.STATIC_URL or "").strip("/")
-if not root or "django.contrib.staticfiles" not in settings.INSTALLED_APPS:
-    print("STATIC_ROOT is not set, so no static files are collected.")
+if "django.contrib.staticfiles" not in settings.INSTALLED_APPS:
+    print("The app django.contrib.staticfiles is not used, so no static files are collected.")
     sys.exit(0)
+if not settings.STATIC_ROOT:
+    # As “startproject” leaves it: only Django's own development server would find them.
+    settings.STATIC_ROOT = os.path.abspath(".sitewright/static")
+root, url = settings.STATIC_ROOT, (settings.STATIC_URL or "").strip("/")
 call_command("collectstatic", interactive=False, verbosity=1)
 if url and "://" not in url and ".." not in url:
     link = public / url

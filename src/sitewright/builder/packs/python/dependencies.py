@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sitewright.builder.packs.base import Install, Step, Toolchain
@@ -24,11 +26,17 @@ _NAME = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 _ADVICE = "Read the lines above: they name the package. Correct {file}, and deploy again."
 
 
-def dependencies(tree: Tree, toolchain: Toolchain, servers: tuple[str, ...]) -> tuple[Install, tuple[str, ...]]:
+def dependencies(
+    tree: Tree, toolchain: Toolchain, servers: tuple[str, ...], requirements: str = "requirements.txt"
+) -> tuple[Install, tuple[str, ...]]:
     """The install steps, and lines for the log. *servers* are packages that the start command needs and the app does not list."""
     _check_python(tree, toolchain)
-    for found in (_from_lock, _from_requirements, _from_pipfile, _from_project):
-        result = found(tree, servers)
+    if requirements != "requirements.txt":
+        found_in: tuple[Callable[[], Found | None], ...] = (lambda: _from_requirements(tree, servers, requirements),)
+    else:
+        found_in = tuple(partial(found, tree, servers) for found in (_from_lock, _from_requirements, _from_pipfile, _from_project))
+    for find in found_in:
+        result = find()
         if result is not None:
             steps, sources, note = result
             return Install(FOLDER, _fingerprint(tree, toolchain, sources, servers), steps, "Python packages"), (note,)
@@ -53,17 +61,17 @@ def _from_lock(tree: Tree, servers: tuple[str, ...]) -> Found | None:
     return (_environment(), step, *_packages(servers)), sources, "The versions come from uv.lock."
 
 
-def _from_requirements(tree: Tree, servers: tuple[str, ...]) -> Found | None:
-    if not tree.has("requirements.txt"):
+def _from_requirements(tree: Tree, servers: tuple[str, ...], file: str = "requirements.txt") -> Found | None:
+    if not tree.has(file):
         return None
-    sources = _included(tree, "requirements.txt")
+    sources = _included(tree, file)
     step = Step(
-        "Installing what requirements.txt lists",
-        uv.install(ENVIRONMENT, requirements=("requirements.txt",), packages=servers),
+        f"Installing what {file} lists",
+        uv.install(ENVIRONMENT, requirements=(file,), packages=servers),
         network=True,
-        advice=_ADVICE.format(file="requirements.txt"),
+        advice=_ADVICE.format(file=file),
     )
-    rewritten = tuple(_rewritten(tree, file) for file in sources or () if tree.is_foreign(file))
+    rewritten = tuple(_rewritten(tree, name) for name in sources or () if tree.is_foreign(name))
     return (_environment(), *rewritten, step), sources, _added(servers)
 
 

@@ -9,6 +9,8 @@ from sitewright.builder.packs.python import RUN_ENV
 from sitewright.builder.packs.python.dependencies import dependencies
 from sitewright.builder.procfile import parse_procfile
 from sitewright.builder.tree import Tree
+from sitewright.domain.processes import ProcessSpec
+from sitewright.errors import BuildError
 
 HTML_FOLDERS = ("", "public", "dist", "site", "build", "_site", "docs", "html", "www", "htdocs", "out")
 _SITE_DIR = re.compile(r"^site_dir\s{0,4}:\s{0,4}[\"']?([A-Za-z0-9_][A-Za-z0-9_./-]{0,100})[\"']?\s*$", re.MULTILINE)
@@ -54,8 +56,90 @@ def static_pack(tree: Tree, _toolchain: Toolchain) -> PackPlan | None:
     if folder is None:
         pages = tree.matching(r"[^/]+/index\.html")
         if len(pages) != 1:
-            return None
+            return _only_page(tree, processes)
         folder = pages[0].rpartition("/")[0]
     where = f"{folder}/index.html" if folder else "index.html"
     note = f"Found {where}: this is a static site."
     return PackPlan(pack="static", title="static site", notes=(note,), static_root=folder, processes=processes)
+
+
+def _only_page(tree: Tree, processes: tuple[ProcessSpec, ...]) -> PackPlan | None:
+    """The plan for pages without an index.html: one in other letters, or a single page, is what visitors of / see.
+
+    Raises BuildError that names the pages when there are several. The page is copied, not renamed: links to its own name stay good.
+    """
+    pages = tree.matching(r"(?i:(?:[^/]+/){0,1}[^/]+\.html?)")
+    top = [page for page in pages if "/" not in page] or list(pages)
+    index = [page for page in top if re.fullmatch(r"(?i:(?:.*/)?(?:index|default|home)\.html?)", page)]
+    chosen = index or top
+    if not chosen:
+        return None
+    if len(chosen) > 1:
+        raise BuildError(
+            "There is no index.html, which is what visitors see first.",
+            details=f"There are: {', '.join(chosen[:8])}.",
+            resolution="Rename the first page to index.html, and deploy again.",
+        )
+    (page,) = chosen
+    folder = page.rpartition("/")[0]
+    copied = f"{folder}/index.html" if folder else "index.html"
+    return PackPlan(
+        pack="static",
+        title="static site",
+        notes=(f"Found {page}: this is a static site, and this page is its first.",),
+        steps=(Step(f"Copying {page} to index.html", ("/usr/bin/cp", "--", page, copied)),),
+        static_root=folder,
+        processes=processes,
+    )
+
+
+def sphinx_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
+    """The plan for Sphinx documentation: a conf.py with an index beside it, at the top or in docs/, and no app."""
+    folder = next((name for name in ("", "docs/", "docs/source/", "source/", "doc/") if _is_sphinx(tree, name)), None)
+    if folder is None or tree.has("manage.py") or tree.has("Procfile"):
+        return None
+    own = tree.first("requirements.txt", f"{folder}requirements.txt", "docs/requirements.txt")
+    if own == "requirements.txt" and "sphinx" not in tree.text(own).lower():
+        return None
+    listed = tree.text(own).lower()
+    source = folder.rstrip("/") or "."
+    build = ("/app/.venv/bin/python", "-m", "sphinx", "-b", "html", source, "_site")
+    missing = () if "sphinx" in listed else ("sphinx",)
+    return _generated(tree, toolchain, ("Sphinx", f"{folder}conf.py"), missing, build, own)
+
+
+def pelican_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
+    """The plan for a Pelican blog: a pelicanconf.py at the top."""
+    if not tree.has("pelicanconf.py"):
+        return None
+    own = tree.first("requirements.txt")
+    settings = tree.first("publishconf.py", "pelicanconf.py")
+    build = ("/app/.venv/bin/pelican", "content", "-o", "_site", "-s", settings)
+    missing = () if "pelican" in tree.text(own).lower() else ("pelican[markdown]",)
+    return _generated(tree, toolchain, ("Pelican", "pelicanconf.py"), missing, build, own)
+
+
+def _generated(
+    tree: Tree, toolchain: Toolchain, found: tuple[str, str], missing: tuple[str, ...], build: tuple[str, ...], requirements: str
+) -> PackPlan:
+    """A plan that installs, makes pages into _site, and drops everything that only that needed."""
+    name, file = found
+    install, _ = dependencies(tree, toolchain, missing, requirements)
+    return PackPlan(
+        pack=name.lower(),
+        title=f"{name} site",
+        needs=("python",),
+        notes=(f"Found {file}: this is a {name} site.",),
+        installs=(install,),
+        steps=(Step("Making the pages", build, advice="Themes and extensions must be listed in requirements.txt."),),
+        layout=Layout(("_site",)),
+        build_env=(*RUN_ENV, ("UV_PROJECT_ENVIRONMENT", "/app/.venv")),
+        dropped=(".venv",),
+    )
+
+
+def _is_sphinx(tree: Tree, folder: str) -> bool:
+    settings = tree.text(f"{folder}conf.py")
+    return bool(re.search(r"^(?:extensions|html_theme|project)\b", settings, re.MULTILINE)) and bool(
+        tree.first(f"{folder}index.rst", f"{folder}index.md")
+    )
