@@ -35,4 +35,4 @@ def platform() -> Iterator[Platform]:
             running.start()
             yield running
         finally:
-            running.stop()
+            running.clear_away()

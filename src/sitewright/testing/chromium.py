@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -128,9 +129,10 @@ def chromium() -> Iterator[Chromium]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "Chromium is missing: apt-get install chromium"
     profile = Path(tempfile.mkdtemp(prefix="sitewright-chromium-"))
-    process = subprocess.Popen(
-        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    argv = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    # It keeps small folders in the temporary one, and never clears them away.
+    env = {**os.environ, "TMPDIR": str(profile)}
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with connect(_address(profile / "DevToolsActivePort"), max_size=None) as socket:
             browser = Chromium(socket)

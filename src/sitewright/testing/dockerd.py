@@ -24,6 +24,7 @@ from pathlib import Path
 
 from sitewright.errors import PreflightError
 from sitewright.system.processes import run_blocking
+from sitewright.testing import leftovers
 
 START_SECONDS = 40.0
 STOP_SECONDS = 20.0
@@ -79,6 +80,8 @@ def network_with_a_way_out() -> Iterator[str]:
     """A network namespace whose traffic leaves through this machine's uplink, masqueraded. Yields its name."""
     tag = f"{os.getpid():x}{secrets.token_hex(1)}"
     name, outer, inner, table = f"swd-{tag}", f"swdo{tag}", f"swdi{tag}", f"swd_{tag}"
+    leftovers.note(name)
+    leftovers.note(table)
     third = secrets.randbelow(254) + 1
     here, there = f"198.18.{third}.1", f"198.18.{third}.2"
     device, mtu = _uplink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -80,6 +81,12 @@ class Platform:
         code = self._process.wait(timeout=60)
         self._process = None
         return code
+
+    def clear_away(self) -> None:
+        """Stop it, end what a killed supervisor has left, and remove its run folder; for the end of a test."""
+        self.stop()
+        self.cli("down", check=False)
+        shutil.rmtree(self.settings.paths.run, ignore_errors=True)
 
     def cli(self, *arguments: str, check: bool = True, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
         """Run the CLI as the user who ran `up`. With *check*, raises AssertionError with everything it said when it fails."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sitewright.testing.leftovers import NAMES_VARIABLE, note_platforms
 from sitewright.testing.postgres import PostgresServer
 
 
@@ -28,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Before Django reads its settings: no test touches the data folder of a platform on this machine."""
+    if NAMES_VARIABLE in os.environ:
+        note_platforms()
     if "SITEWRIGHT_HOME" not in os.environ:
         _Run.folder = Path(tempfile.mkdtemp(prefix="sitewright-tests-"))
         _Run.folder.chmod(0o711)

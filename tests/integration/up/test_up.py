@@ -44,8 +44,7 @@ def home() -> Iterator[Path]:
 def platform(home: Path) -> Iterator[Platform]:
     made = Platform(PROGRAM, home=home, port=free_port(), arguments=("--no-sample",))
     yield made
-    made.stop()
-    made.cli("down", check=False)
+    made.clear_away()
 
 
 def up(home: Path, port: int) -> subprocess.CompletedProcess[str]:
