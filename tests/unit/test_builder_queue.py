@@ -13,6 +13,7 @@ from typing import cast
 
 import pytest
 
+from sitewright.builder.collect import YOUNGEST_SECONDS, Needs
 from sitewright.builder.service import MAX_ATTEMPTS, Builder
 from sitewright.builder.store import BuildStore
 from sitewright.bus.messages import BuildRequest, BuildStatus, TemplateSource, UploadSource
@@ -50,6 +51,13 @@ class GatedEngine:
         return JobResult(Exit(0), 0.0)
 
 
+class Later(SystemClock):
+    """So late that no droplet is fresh."""
+
+    def now(self) -> float:
+        return super().now() + 2 * YOUNGEST_SECONDS
+
+
 class Desk:
     """A builder and what it needs."""
 
@@ -59,8 +67,8 @@ class Desk:
         self.settings = Settings(home=home)
         self.builder = self.make()
 
-    def make(self) -> Builder:
-        builder = Builder(self.settings, cast(Engine, self.engine), SystemClock(), SystemRunner(), self.notify)
+    def make(self, clock: SystemClock | None = None) -> Builder:
+        builder = Builder(self.settings, cast(Engine, self.engine), clock or SystemClock(), SystemRunner(), self.notify)
         self.engine.sink = lambda job, data: builder.feed(job, data) and None
         return builder
 
@@ -209,3 +217,18 @@ async def test_an_upload_that_is_not_what_its_name_says_is_refused(desk: Desk) -
         status = await desk.ended(asked.build_id)
         assert status.state is BuildState.FAILED
         assert words in status.problem
+
+
+async def test_a_droplet_that_two_sites_share_goes_with_the_second_of_them(desk: Desk) -> None:
+    for site, number in ((ALICE, 1), (BOB, 2)):
+        asked = request(site, number)
+        await desk.builder.start(asked)
+        droplet = (await desk.ended(asked.build_id)).droplet
+    path = desk.settings.paths.droplets / droplet
+    assert await desk.builder.collect(Needs(frozenset(), frozenset())) == 0, "it is fresh"
+    later = desk.make(Later())
+    assert await later.collect(Needs(frozenset(), frozenset({BOB}))) == 0
+    assert await later.collect(Needs(frozenset({droplet}), frozenset())) == 0
+    assert path.exists()
+    assert await later.collect(Needs(frozenset(), frozenset())) == 1
+    assert not path.exists()

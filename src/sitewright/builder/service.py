@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sitewright.builder.apply import BuildRun, Workshop
 from sitewright.builder.bench import BuildCancelledError
+from sitewright.builder.collect import Needs, unneeded
 from sitewright.builder.log import BuildLog
 from sitewright.builder.mirrors import machine_network_environment
 from sitewright.builder.restore import restore_release
@@ -50,6 +52,7 @@ class Builder:
         self._requests: dict[str, BuildRequest] = {}
         self._runs: dict[str, BuildRun] = {}
         self._restores: dict[Path, asyncio.Lock] = {}
+        self._unpacking: Counter[str] = Counter()
         self._shop: Workshop | None = None
         self._closing = False
 
@@ -135,7 +138,19 @@ class Builder:
         assert self._shop is not None, "open() first"
         folder = self._settings.paths.channel(desired.site_id, desired.channel)
         async with self._restores.setdefault(folder, asyncio.Lock()):
-            return await restore_release(self._shop, desired)
+            digest = desired.release.droplet if desired.release is not None else ""
+            self._unpacking[digest] += 1
+            try:
+                return await restore_release(self._shop, desired)
+            finally:
+                self._unpacking[digest] -= 1
+
+    async def collect(self, needs: Needs) -> int:
+        """Delete droplets that nobody can come back to; their number."""
+        droplets = await asyncio.to_thread(self._store.droplets)
+        ended = await asyncio.to_thread(self._store.ended)
+        going = unneeded(droplets, ended, needs, self._clock.now())
+        return sum(self._store.forget_droplet(digest, droplets[digest]) for digest in going if not self._unpacking[digest])
 
     def _subscribe(self, job_id: str, sink: Callable[[bytes], None]) -> Callable[[], None]:
         self._sinks[job_id] = sink

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from sitewright.system.ownership import PASSABLE, make_folder
 
 FINAL = frozenset({BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED})
 KEPT_PER_SITE = 30
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def check_request(request: BuildRequest) -> None:
@@ -102,8 +106,30 @@ class BuildStore:
                 if status is not None and status.state in FINAL:
                     shutil.rmtree(folder, ignore_errors=True)
 
+    def ended(self) -> list[tuple[BuildRequest, BuildStatus]]:
+        """Builds that have ended, with what was asked and how they ended."""
+        found = [(self.request(folder.name), self.status(folder.name)) for folder in self._paths.builds.iterdir() if is_id(folder.name)]
+        return [(request, status) for request, status in found if request is not None and status is not None and status.state in FINAL]
+
+    def droplets(self) -> dict[str, float]:
+        """The droplets on disk and when each was put there, in seconds since the epoch."""
+        found: dict[str, float] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._paths.droplets) as entries:
+            found = {entry.name: entry.stat(follow_symlinks=False).st_ctime for entry in entries if _DIGEST.fullmatch(entry.name)}
+        return found
+
+    def forget_droplet(self, digest: str, put_at: float) -> bool:
+        """Delete one, unless it was put there anew since that time. Nothing else names it, so nothing can be cut off half-way."""
+        path = self._paths.droplets / digest
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_ctime == put_at:
+                path.unlink()
+                return True
+        return False
+
     def clear_work(self, build_id: str) -> None:
         """Remove a build's working folders, whatever a tenant left in them; request, status and log stay."""
         for entry in self.folder(build_id).iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(entry, ignore_errors=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from sitewright.domain.processes import ProcessSpec
 
+KEPT_RELEASES = 5
+"""How many of a channel's newest releases stay on its node, to be returned to; the one that visitors get stays anyway."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:

@@ -264,8 +264,6 @@ class Applier:
             self._tools.logs.release(job.id)
             state = HookState.FAILED if reason else HookState.DONE
             memory.hook = replace(step.hook, state=state, reason=reason)
-        if reason:
-            self._emit(desired, EventKind.DEPLOY_FAILED, f"The release command {reason}.")
 
     async def _fetch(self, desired: DesiredChannel, memory: ChannelMemory) -> None:
         problem = "The release's files could not be put in place."

@@ -59,6 +59,8 @@ class Orchestrator:
         self.watch = ExitWatch(self.wake)
         self.listeners: list[Listener] = []
         self.loop_seconds = 0.0
+        self.agreed = False
+        """Whether this node lacked nothing when the manager last compared: only then may what nobody names be deleted."""
         self._observed: dict[str, tuple[Observed, ...]] = {}
         self._dirty: set[str] = set()
         self._timers: list[tuple[float, int, str]] = []
@@ -81,10 +83,11 @@ class Orchestrator:
 
     def named_droplets(self) -> frozenset[str]:
         """The droplets of releases that are wanted or served here."""
-        named = set()
+        named: set[str] = set()
         for channel_id, desired in self.store.all().items():
             serving = self.tools.memories.of(channel_id).serving
-            named.update(release.droplet for release in (desired.release, serving and serving.release) if release is not None)
+            releases = (desired.release, serving.release if serving is not None else None)
+            named.update(release.droplet for release in releases if release is not None)
         return frozenset(named)
 
     @property

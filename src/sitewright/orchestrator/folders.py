@@ -6,9 +6,9 @@ import contextlib
 import os
 from pathlib import Path
 
+from sitewright.domain.release import KEPT_RELEASES
 from sitewright.system.processes import Runner, check
 
-KEPT_RELEASES = 5
 DELETE_TIMEOUT_SECONDS = 600.0
 
 

@@ -69,6 +69,7 @@ class NodeService:
         """What is missing here and what is in excess; removed channels that the manager no longer knows are forgotten."""
         self._orchestrator.forget_removed(frozenset(message.generations))
         wanted, excess = self._orchestrator.store.compare(message.generations)
+        self._orchestrator.agreed = not wanted and not self._orchestrator.store.damaged
         self._reporter.want_full()
         return DesiredDifference(wanted=wanted, excess=excess)
 

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sitewright.builder.collect import Needs
 from sitewright.builder.service import Builder
 from sitewright.bus.base import Bus
 from sitewright.bus.client import Credentials, NatsBus
@@ -45,6 +46,8 @@ from sitewright.system.log import configure_logging
 from sitewright.system.processes import SystemRunner
 
 log = logging.getLogger(__name__)
+
+COLLECT_SECONDS = 1800.0
 
 
 def make_engine(settings: Settings) -> Engine:
@@ -164,6 +167,24 @@ async def close(node: Node) -> None:
     node.files.close()
     await node.engine.close()
     await node.bus.close()
+
+
+async def collect(node: Node) -> int:
+    """Delete droplets that nobody can come back to; their number. Nothing goes while this node may know less than the manager."""
+    if not node.orchestrator.agreed:
+        return 0
+    told = node.orchestrator.store.all().values()
+    sites = frozenset(desired.site_id for desired in told if not desired.removed)
+    return await node.builder.collect(Needs(node.orchestrator.named_droplets(), sites))
+
+
+async def _collect_for_ever(node: Node) -> None:
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        with contextlib.suppress(OSError):
+            gone = await collect(node)
+            if gone:
+                log.info("droplets.collected", extra={"count": gone})
 
 
 async def _until_stopped(node: Node, stop: asyncio.Event) -> None:

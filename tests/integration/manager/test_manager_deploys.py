@@ -13,6 +13,7 @@ from sitewright.manager.domains.models import Route
 from sitewright.manager.operations import claims, services
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
+from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.sites import desired
 from sitewright.manager.sites import services as sites
 from sitewright.manager.sites.models import Channel, EnvVar, RemovedChannel, Serial, Site
@@ -127,6 +128,17 @@ def test_a_release_that_does_not_come_up_is_put_back(cast, stage, guestbook):
     assert channel.generation == 3
     assert stage.node.serving[channel.id] == before
     assert stage.node.desired[channel.id].release.id == before
+    said = TimelineEvent.objects.get(kind="release.failed")
+    assert (said.text, said.who) == ("The new release is not live. exited with code 1 right after its start", cast.alice.email)
+
+
+def test_only_the_newest_releases_and_the_live_one_can_be_returned_to(cast, stage, guestbook):
+    channel = channel_of(guestbook)
+    made = [
+        Release.objects.create(channel=channel, number=number, droplet=f"{number:064}", blueprint=channel.release.blueprint)
+        for number in range(2, 9)
+    ]
+    assert kept_releases(channel) == {channel.release_id, *(release.id for release in made[-5:])}
 
 
 def test_the_record_is_put_back_even_when_the_node_is_away(cast, stage, guestbook):

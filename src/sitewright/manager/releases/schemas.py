@@ -17,7 +17,8 @@ class UploadOut(Schema):
 
 
 class ReleaseOut(Schema):
-    """A release. ``pack`` says what the builder took it for; ``live``: visitors get this one."""
+    """A release. ``pack`` says what the builder took it for; ``live``: visitors get this one; ``kept``: its files are still on its
+    node, so the site can return to it."""
 
     id: str
     number: int
@@ -27,6 +28,7 @@ class ReleaseOut(Schema):
     pack: str
     processes: list[str]
     live: bool
+    kept: bool
     build: str | None
     created_at: datetime
     created_by: str
@@ -39,7 +41,7 @@ class ReleaseList(Schema):
     next: str | None
 
 
-def release_out(release: Release, live_id: str | None) -> ReleaseOut:
+def release_out(release: Release, live_id: str | None, kept: frozenset[str]) -> ReleaseOut:
     """A row as the API shows it."""
     blueprint = release.blueprint or {}
     return ReleaseOut(
@@ -51,6 +53,7 @@ def release_out(release: Release, live_id: str | None) -> ReleaseOut:
         pack=blueprint.get("pack", ""),
         processes=[one.get("type", "") for one in blueprint.get("processes") or []],
         live=release.id == live_id,
+        kept=release.id in kept,
         build=release.build_id,
         created_at=release.created_at,
         created_by=release.created_by.email if release.created_by else "",

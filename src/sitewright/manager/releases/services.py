@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F
 
 from sitewright.bus.messages import BuildRequest, BuildStatus, Source
+from sitewright.domain.release import KEPT_RELEASES
 from sitewright.domain.states import BuildState, Mode
 from sitewright.manager.accounts.models import User
 from sitewright.manager.releases.models import Build, Release
@@ -92,3 +93,10 @@ def record_release(build: Build) -> Release:
             },
         )
     return release
+
+
+def kept_releases(channel: Channel) -> frozenset[str]:
+    """Ids of the releases that the channel can return to: the live one and the newest few; droplets of others are collected."""
+    newest = Release.objects.filter(channel=channel).exclude(droplet="").order_by("-number").values_list("id", flat=True)
+    live = (channel.release_id,) if channel.release_id else ()
+    return frozenset((*newest[:KEPT_RELEASES], *live))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,4 +84,13 @@ def forget_old(before_days: int = 1) -> int:
     count, _ = old.delete()
     for digest in digests - set(Upload.objects.filter(digest__in=digests).values_list("digest", flat=True)):
         (settings.PLATFORM.paths.uploads / digest).unlink(missing_ok=True)
+    _forget_cut_off(before_days)
     return count
+
+
+def _forget_cut_off(before_days: int) -> None:
+    """What a killed process had received so far."""
+    for path in settings.PLATFORM.paths.uploads.glob(".*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > before_days * 86400:
+                path.unlink()

@@ -91,8 +91,10 @@ class Deploy:
         if context.step == "build":
             happened(context.operation, EventKind.BUILD_FAILED, reason)
         if context.step == "rollout":
+            said = channel_of(context).problem.partition("\n")[0]
+            why = reason if context.operation.cancel_asked or not said else said
             put_back(context)
-            happened(context.operation, EventKind.DEPLOY_FAILED, f"The new release is not live. {reason}")
+            happened(context.operation, EventKind.DEPLOY_FAILED, f"The new release is not live. {why}")
 
     def check_cancel(self, operation: Operation) -> None:
         """Always possible."""

@@ -12,6 +12,7 @@ from sitewright.manager.operations.access import for_user as operations_for
 from sitewright.manager.operations.schemas import OperationList, operation_out
 from sitewright.manager.releases.access import for_user as releases_for
 from sitewright.manager.releases.schemas import ReleaseList, release_out
+from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.sites.access import channels_for, instances_for, site_for
 from sitewright.manager.sites.schemas import EventList, EventOut, InstanceList, InstanceOut
 
@@ -34,7 +35,8 @@ def list_releases(request: HttpRequest, name: str, cursor: str = "", limit: int 
     site = site_for(user, name)
     live = set(channels_for(user).filter(site=site).values_list("release_id", flat=True))
     rows, following = page(releases_for(user).filter(channel__site=site, channel__name="production"), ("-number",), cursor, limit)
-    return ReleaseList(items=[release_out(row, row.id if row.id in live else None) for row in rows], next=following)
+    kept = frozenset().union(*(kept_releases(channel) for channel in channels_for(user).filter(site=site)))
+    return ReleaseList(items=[release_out(row, row.id if row.id in live else None, kept) for row in rows], next=following)
 
 
 @router.get("/{name}/instances", response=InstanceList, operation_id="listInstances")
