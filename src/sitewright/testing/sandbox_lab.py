@@ -9,19 +9,15 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from sitewright.config.settings import Settings
-from sitewright.domain.identity import new_id
-from sitewright.domain.limits import Limits
-from sitewright.domain.processes import Listen
-from sitewright.engines.base import EngineInfo, InstanceSpec, JobSpec, Mount, Sandboxed
 from sitewright.engines.sandbox import SandboxEngine
 from sitewright.errors import PreflightError
 from sitewright.system.clock import SystemClock
 from sitewright.system.processes import SystemRunner, run_blocking
-from sitewright.testing.engine_lab import FOREVER, SMALL
+from sitewright.testing.platform_lab import PlatformLab
 
 PACKAGES = {"bubblewrap": "bwrap", "nftables": "nft", "iproute2": "ip", "procps": "ps"}
 
@@ -42,71 +38,11 @@ def install_tools() -> None:
         raise PreflightError("Programs that these tests need are missing.", resolution=f"Run as root: {' '.join(line)}")
 
 
-class SandboxLab:
-    """One platform: its settings, its engine, and site 1's folder."""
+class SandboxLab(PlatformLab[SandboxEngine]):
+    """One platform on the sandbox."""
 
     def __init__(self, home: Path) -> None:
-        self.settings = Settings(home=home)
-        self.engine = SandboxEngine(self.settings, SystemRunner(), SystemClock())
-        self.info = EngineInfo("sandbox")
-        self.output: dict[str, bytearray] = {}
-        self.folder = self.site_folder(1)
-
-    def uid(self, number: int) -> int:
-        """The uid of site *number*."""
-        return self.settings.uid_base + number
-
-    def site_folder(self, number: int) -> Path:
-        """A folder of site *number*, owned as the platform owns it."""
-        folder = self.settings.home / "sites" / str(number) / "app"
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            folder.parent.parent.chmod(0o711)
-            for path in (folder.parent, folder):
-                path.chmod(0o750)
-                os.chown(path, self.uid(number), self.uid(number))
-        return folder
-
-    def sink(self, name: str, data: bytes) -> None:
-        """Collect output."""
-        self.output.setdefault(name, bytearray()).extend(data)
-
-    def text(self, name: str) -> str:
-        """What that instance or job wrote."""
-        return self.output.get(name, bytearray()).decode(errors="replace")
-
-    def box(self, command: str, *, limits: Limits = SMALL, env: tuple[tuple[str, str], ...] = (), site: int = 1) -> Sandboxed:
-        """A box of that site with its folder at /app."""
-        return Sandboxed(self.uid(site), command, env, (Mount(self.site_folder(site), "/app", writable=True),), limits)
-
-    def instance(
-        self,
-        command: str = FOREVER,
-        *,
-        listen: Listen = Listen.NONE,
-        limits: Limits = SMALL,
-        env: tuple[tuple[str, str], ...] = (),
-        site: int = 1,
-    ) -> InstanceSpec:
-        """A spec with an id of its own."""
-        name = new_id()
-        box = self.box(command, limits=limits, env=env, site=site)
-        return InstanceSpec(
-            name, "channel", f"site{site}", "web", "digest", "release", box, listen, self.settings.paths.instance_socket(name)
-        )
-
-    def job(self, command: str, *, timeout: float = 30, limits: Limits = SMALL) -> JobSpec:
-        """A job with an id of its own."""
-        return JobSpec(new_id(), self.box(command, limits=limits), timeout)
-
-    async def reopen(self, *, meanwhile: Callable[[], Awaitable[None]] | None = None) -> SandboxEngine:
-        """Another engine object on the same folders."""
-        await self.engine.close()
-        if meanwhile is not None:
-            await meanwhile()
-        self.engine = SandboxEngine(self.settings, SystemRunner(), SystemClock())
-        self.info = await self.engine.open(self.sink)
-        return self.engine
+        super().__init__(Settings(home=home), lambda settings: SandboxEngine(settings, SystemRunner(), SystemClock()))
 
 
 @contextlib.asynccontextmanager
@@ -117,7 +53,7 @@ async def sandbox_lab() -> AsyncIterator[SandboxLab]:
     home.chmod(0o711)
     lab = SandboxLab(home)
     try:
-        lab.info = await lab.engine.open(lab.sink)
+        await lab.open()
         yield lab
     finally:
         await lab.engine.dismantle()

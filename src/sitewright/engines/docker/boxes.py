@@ -50,17 +50,6 @@ def _environment(base: Base, box: Sandboxed, own: tuple[tuple[str, str], ...] = 
     return tuple(f"{name}={value}" for name, value in names.items())
 
 
-def check_mounts(box: Sandboxed) -> None:
-    """Raise EngineError that names the folder when a mount's source is not there."""
-    for mount in box.mounts:
-        if not mount.source.exists():
-            raise EngineError(
-                f"The folder for {mount.target} is missing.",
-                details=str(mount.source),
-                resolution="Deploy the site again; if it stays, run `sitewright doctor` on the machine.",
-            )
-
-
 def _binds(base: Base, box: Sandboxed, *extra: Bind) -> tuple[Bind, ...]:
     accounts = tuple(Bind(str(base.accounts / f"{name}-{box.uid}"), f"/etc/{name}") for name in ("passwd", "group"))
     mounts = tuple(Bind(str(mount.source), mount.target, mount.writable) for mount in box.mounts)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from sitewright.commands.docker_config import Container, container_body, container_name
 from sitewright.engines.base import InstanceSpec, JobSpec
 from sitewright.engines.docker import sockets
-from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, check_mounts, instance_container, job_container
+from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, instance_container, job_container
 from sitewright.engines.docker.daemon import Daemon, DaemonError
 from sitewright.engines.docker.networks import NO_NETWORK, Networks
+from sitewright.engines.mounts import check_mounts
 from sitewright.system.files import write_atomic
 
 SOCKET_SECONDS = 20.0

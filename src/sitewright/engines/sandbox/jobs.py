@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from sitewright.commands import bwrap
 from sitewright.engines.base import Exit, JobResult, JobSpec, LogSink
+from sitewright.engines.mounts import check_mounts
 from sitewright.engines.sandbox.held import empty
 from sitewright.engines.sandbox.launch import Ground, common, confined, launch
 from sitewright.engines.sandbox.output import OutputReader, make_pipe_wide
-from sitewright.engines.sandbox.rootfs import check_mounts, environment, file_system
+from sitewright.engines.sandbox.rootfs import environment, file_system
 from sitewright.engines.sandbox.spawn import Process
 from sitewright.engines.sandbox.starting import encoded
 from sitewright.engines.sandbox.userland import Barrier, connect, wanted

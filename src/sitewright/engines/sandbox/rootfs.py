@@ -14,7 +14,6 @@ from pathlib import Path
 from sitewright.commands import bwrap
 from sitewright.engines.base import DATA_DIRECTORY, SOCKET_PATH, Mount, Sandboxed
 from sitewright.engines.environment import USER, defaults, has_extra_authorities
-from sitewright.errors import EngineError
 from sitewright.system.files import write_atomic
 
 INSIDE_UID = 1000
@@ -121,17 +120,6 @@ def file_system(base: Base, box: Sandboxed, run_folder: Mount | None, hosts: Pat
 
 def _inside_a_mount(box: Sandboxed) -> bool:
     return any(Path(box.workdir).is_relative_to(mount.target) for mount in box.mounts) or box.workdir in {"/", "/tmp"}  # noqa: S108
-
-
-def check_mounts(box: Sandboxed) -> None:
-    """Raise EngineError that names the folder when a mount's source is not there."""
-    for mount in box.mounts:
-        if not mount.source.exists():
-            raise EngineError(
-                f"The folder for {mount.target} is missing.",
-                details=str(mount.source),
-                resolution="Deploy the site again; if it stays, run `sitewright doctor` on the machine.",
-            )
 
 
 def environment(base: Base, box: Sandboxed, own: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:

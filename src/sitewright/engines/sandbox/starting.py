@@ -12,11 +12,12 @@ from sitewright.commands import bwrap, relay
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import InstanceSpec
 from sitewright.engines.environment import of_instance
+from sitewright.engines.mounts import check_mounts
 from sitewright.engines.sandbox import sockets, userland
 from sitewright.engines.sandbox.launch import Ground, Launched, common, confined, launch, launch_in_network_of
 from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
-from sitewright.engines.sandbox.rootfs import check_mounts, environment, file_system, socket_folder
+from sitewright.engines.sandbox.rootfs import environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import has_users, start_ticks
 from sitewright.errors import EngineError
 from sitewright.system import scratch
