@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import platform
-import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from sitewright.engines.base import Engine
 from sitewright.errors import BuildError, InvalidValueError
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
-from sitewright.system.files import flush_folder
+from sitewright.system.files import flush_folder, remove_tree
 from sitewright.system.ownership import PASSABLE, SITE, make_folder, make_site_folders, site_owner
 from sitewright.system.packages import Packages, php_version
 from sitewright.system.processes import CommandFailedError, Runner
@@ -134,7 +133,7 @@ class BuildRun:
     def _prepare(self) -> None:
         request = self._request
         make_site_folders(self._paths, request.site_id, request.channel, self._uid)
-        shutil.rmtree(self._work, ignore_errors=True)
+        remove_tree(self._work)
         make_folder(self._work, PASSABLE)
         if not self._in_place:
             make_folder(self._work / "tree", SITE, self._owner)
@@ -245,7 +244,7 @@ class BuildRun:
         folder = self._paths.live_folder(self._request.site_id, self._request.channel)
         previous = folder.with_name("folder.previous")
         if previous.is_dir():
-            shutil.rmtree(previous)
+            remove_tree(previous)
         folder.rename(previous)
         _move_tree(self._tree, folder, self._owner)
 
@@ -266,7 +265,7 @@ def check_served(tree: Path, static_root: str) -> None:
 def _move_tree(tree: Path, target: Path, owner: tuple[int, int]) -> None:
     """Rename, over whatever an interrupted build left there."""
     if target.exists():
-        shutil.rmtree(target)
+        remove_tree(target)
     make_folder(tree, SITE, owner)
     tree.rename(target)
     flush_folder(target.parent)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-import shutil
 from pathlib import Path
 
 from sitewright.builder.apply import Workshop
@@ -15,7 +15,7 @@ from sitewright.domain.states import Mode
 from sitewright.engines.base import APP_DIRECTORY, JobSpec, Mount, Sandboxed
 from sitewright.errors import NotFoundError, UnavailableError
 from sitewright.system.accounts import tenant_uid
-from sitewright.system.files import flush_folder
+from sitewright.system.files import flush_folder, remove_tree
 from sitewright.system.ownership import PASSABLE, SITE, make_folder, make_site_folders, site_owner
 
 DROPLET_TARGET = "/droplets"
@@ -49,7 +49,8 @@ async def restore_release(shop: Workshop, desired: DesiredChannel) -> Path:
         (fresh / "tree").rename(target)
         flush_folder(target.parent)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(fresh)
     return target
 
 

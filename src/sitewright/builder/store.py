@@ -16,7 +16,7 @@ from sitewright.domain.identity import is_id
 from sitewright.domain.names import ChannelName
 from sitewright.domain.states import BuildState
 from sitewright.errors import InvalidValueError
-from sitewright.system.files import write_atomic
+from sitewright.system.files import remove_tree, write_atomic
 from sitewright.system.ownership import PASSABLE, make_folder
 
 FINAL = frozenset({BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED})
@@ -132,4 +132,4 @@ class BuildStore:
         for entry in self.folder(build_id).iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 with contextlib.suppress(OSError):
-                    shutil.rmtree(entry, ignore_errors=True)
+                    remove_tree(entry)

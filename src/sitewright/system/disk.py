@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections import defaultdict
@@ -15,18 +16,34 @@ FILE_BYTES = 4096
 
 
 def occupied(folder: Path, most: int) -> int:
-    """Bytes that everything below *folder* takes; counting ends once it is more than *most*. Follows no link. Blocking."""
+    """Bytes that everything below *folder* takes; counting ends once it is more than *most*. Follows no link. Blocking.
+
+    Folders nested so deep that no path reaches them count as more than *most*: nobody needs them, except to hide something.
+    """
     total = 0
     waiting = [os.fspath(folder)]
     while waiting and total <= most:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    total += max(entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES, FILE_BYTES)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                if total > most:
-                    break
+        path = waiting.pop()
+        try:
+            total += _occupied_by_files(path, most - total, waiting)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return most + 1
+    return total
+
+
+def _occupied_by_files(path: str, most: int, waiting: list[str]) -> int:
+    total = 0
+    with os.scandir(path) as entries:
+        for entry in entries:
+            try:
+                total += max(entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES, FILE_BYTES)
+            except FileNotFoundError:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            if total > most:
+                break
     return total
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,43 @@ def read_checked_json(path: Path) -> Any:
     if hashlib.sha256(body.encode()).hexdigest() != digest:
         raise CorruptFileError(f"The file {path.name} is damaged.", resolution="It is set aside and fetched again from the manager.")
     return json.loads(body)
+
+
+def remove_tree(top: Path) -> None:
+    """Delete a folder and everything in it, however deep somebody has nested it; follows no link. Nothing happens when it is not there.
+
+    Raises OSError. Folders are moved up to the top before they are opened, so neither the length of a path nor the number of open
+    descriptors nor Python's stack sets a limit.
+    """
+    try:
+        above = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        while names := os.listdir(above):  # noqa: PTH208 - a descriptor, not a path
+            for name in names:
+                if _is_folder(name, above):
+                    _empty(name, above)
+                    os.rmdir(name, dir_fd=above)
+                else:
+                    os.unlink(name, dir_fd=above)
+    finally:
+        os.close(above)
+    top.rmdir()
+
+
+def _is_folder(name: str, above: int) -> bool:
+    return stat.S_ISDIR(os.lstat(name, dir_fd=above).st_mode)
+
+
+def _empty(name: str, above: int) -> None:
+    """Delete the files of a folder and move its folders one up, under new names."""
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        for inner in os.listdir(folder):  # noqa: PTH208
+            if _is_folder(inner, folder):
+                os.rename(inner, f".{secrets.token_hex(8)}.gone", src_dir_fd=folder, dst_dir_fd=above)
+            else:
+                os.unlink(inner, dir_fd=folder)
+    finally:
+        os.close(folder)

@@ -97,6 +97,14 @@ async def test_a_build_that_fills_the_disk_in_a_hidden_way_is_ended(workbench: W
     assert "larger than" in status.problem, workbench.log(status)
 
 
+async def test_folders_nested_too_deep_to_name_are_cleared_away(workbench: Workbench) -> None:
+    files = node_build("python3 nest.py; exit 1")
+    files["nest.py"] = "import os\nfor _ in range(3000):\n    os.mkdir('x')\n    os.chdir('x')\n"
+    status = await build(workbench, files)
+    assert status.state is BuildState.FAILED
+    assert not (workbench.settings.paths.builds / status.build_id / "work").exists()
+
+
 async def test_links_that_a_build_makes_do_not_show_the_machine(workbench: Workbench) -> None:
     script = "mkdir dist; echo hi > dist/index.html; ln -s /etc/passwd dist/leak; ln -s / dist/root; mkfifo dist/pipe; chmod 000 dist"
     status = await build(workbench, node_build(script))
