@@ -17,7 +17,7 @@ from sitewright.domain.limits import MIB
 from sitewright.engines.base import EngineState
 from sitewright.orchestrator.daemon import Orchestrator
 from sitewright.system import disk
-from sitewright.system.accounts import tenant_uid
+from sitewright.system.accounts import is_root, tenant_uid
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ class DiskGuard:
 
     def _sizes(self, channels: list[DesiredChannel]) -> list[Held]:
         settings = self._tools.settings
-        nameless = disk.nameless(settings.home.stat().st_dev)
+        # As an ordinary user all sites are that user, who may have deleted files of one's own open.
+        nameless = disk.nameless(settings.home.stat().st_dev) if is_root() else {}
         found = []
         for channel in channels:
             paths = (settings.paths.live_folder(channel.site_id, channel.channel), settings.paths.data(channel.site_id, channel.channel))
