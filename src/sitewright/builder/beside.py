@@ -1,6 +1,6 @@
 """What an app writes beside its own code, and how that outlives releases: links into the channel's data. Pure.
 
-A release is never written to. Yet tutorials put the database next to the program; docs/decisions/012-files-beside-the-code.md says what is
+A release is never written to. Yet tutorials put the database next to the program; docs/decisions/004-files-beside-the-code.md says what is
 done about it, and why not more.
 """
 
