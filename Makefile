@@ -22,7 +22,7 @@ docs: venv
 	$(PY) -P -m sitewright.cli.reference docs/reference
 	$(PY) -P -m sitewright.bus.reference >docs/reference/bus.md
 	$(PY) -P -m sitewright.manager.api.export >docs/reference/openapi.json
-	.venv/bin/mkdocs build --strict -q
+	.venv/bin/mkdocs build --strict
 
 # uv and setuptools are locked on their own: the first installs everything else, the second builds this project.
 lock:

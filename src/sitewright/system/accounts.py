@@ -1,7 +1,8 @@
 """Which user each part runs as.
 
 As root: nginx workers are `sitewright-router`, manager and bus are `sitewright`, site n is uid_base + n, the node process stays root.
-As an ordinary user everything is that user. Group `sitewright-router` may enter a site's folder to read static files and sockets; nobody else may.
+As an ordinary user everything is that user. Group `sitewright-router` may enter a site's folder to read static files and sockets; nobody
+else may.
 """
 
 from __future__ import annotations
