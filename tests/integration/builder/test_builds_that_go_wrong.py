@@ -130,7 +130,7 @@ async def test_a_build_is_cancelled_with_everything_it_started(workbench: Workbe
     await workbench.builder.start(request)
 
     async def sleeping() -> bool:
-        return "Running the build script" in workbench.log(BuildStatus(build_id=request.build_id, state=BuildState.RUNNING))
+        return "Building …" in workbench.log(BuildStatus(build_id=request.build_id, state=BuildState.RUNNING))
 
     await eventually(sleeping, 20)
     assert (await workbench.builder.cancel(request.build_id)).state is BuildState.CANCELLED
