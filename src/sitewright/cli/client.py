@@ -16,7 +16,7 @@ from sitewright.cli.transport import Connection, Request, Transport
 
 PREFIX = "/api/v1"
 STREAM_SECONDS = 90.0
-"""A stream says at least every 15 s that it is still there."""
+"""A stream says every few seconds that it is still there."""
 BY_STATUS: dict[int, type[errors.SitewrightError]] = {
     400: errors.InvalidValueError,
     401: NotSignedInError,

@@ -14,7 +14,9 @@ from sitewright.manager.bus import NodeClient
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import logs
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 3.0
+MARGIN_SECONDS = 2.0
+"""A question that a killed node took with it is asked again after both."""
 LONGEST_CURSOR = 200
 AGAIN_SECONDS = 0.5
 PATIENCE = 16
@@ -54,7 +56,7 @@ async def follow(source: logs.LogSource, cursor: str) -> AsyncIterator[bytes]:
     while missed < PATIENCE:
         try:
             asked = query.model_copy(update={"wait_seconds": wait})
-            page = await client.ask_soon("log.read", asked, LogPage, wait + logs.ANSWER_SECONDS)
+            page = await client.ask_soon("log.read", asked, LogPage, wait + MARGIN_SECONDS)
         except UnavailableError:
             missed += 1
             yield KEEP_ALIVE
