@@ -52,7 +52,7 @@ def _with_sites(there: Place, proxy: Server, files: Server, count: int) -> list[
     return [
         cpu_row(f"static file, {sites}", static, 1.2),
         Row(f"static file, {sites}: requests a CPU second", worth, "× Caddy's", bar, True, "Caddy", 1.0),
-        Row(f"static file, {sites}: requests a second beside wrk", throughput, "× Caddy's", None, True, "Caddy", 1.0),
+        Row(f"static file, {sites}: requests a second beside wrk", throughput, "× Caddy's", bar, True, "Caddy", 1.0),
         cpu_row(f"proxied, {sites}", proxied, 2.3),
         cpu_row(f"proxied, {sites}, against HAProxy", proxied, None, "HAProxy"),
     ]
