@@ -46,3 +46,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         docker = "dockerd" in getattr(item, "fixturenames", ()) or "[docker" in item.name
         item.add_marker(pytest.mark.xdist_group("docker" if docker else item.path.stem))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Say at once what fails: a run that is cut off has told it."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if CI and reporter is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Announcer(reporter))
+
+
+class Announcer:
+    """Writes a line for each failure when it happens."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self.reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.reporter.write_line(f"\n{report.when} of {report.nodeid} failed: {report.longreprtext.splitlines()[-1][:200]}")
