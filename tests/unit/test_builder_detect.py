@@ -234,3 +234,79 @@ def test_a_pipfile_is_installed_with_the_versions_of_its_lock_file() -> None:
         }
     )
     assert plan.installs[0].steps[-1].argv[-3:] == ("Flask==3.0.3", "requests[socks]~=2.31", "gunicorn")
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"requirements.txt": "falcon", "things.py": "app = falcon.App()"}, "gthread"),
+        ({"requirements.txt": "falcon", "things.py": "app = falcon.asgi.App()"}, "uvicorn"),
+        ({"requirements.txt": "sanic", "server.py": "app = Sanic('x')"}, "uvicorn"),
+        ({"requirements.txt": "aiohttp", "main.py": "from aiohttp import web\napp = web.Application()"}, "aiohttp.GunicornWebWorker"),
+        (
+            {"requirements.txt": "tornado", "main.py": "import tornado\ndef make_app():\n  pass\nif __name__ == '__main__':"},
+            "python main.py",
+        ),
+        ({"requirements.txt": "bottle", "hello.py": "from bottle import route, run\nrun(port=8080)"}, "python hello.py"),
+        ({"requirements.txt": "nicegui", "main.py": "from nicegui import ui\nui.run()"}, "python main.py"),
+        ({"requirements.txt": "cherrypy", "tut01.py": "cherrypy.quickstart(Root())"}, "python tut01.py"),
+        ({"requirements.txt": "panel", "dash.py": "import panel as pn"}, "panel serve dash.py"),
+        ({"requirements.txt": "gradio", "app.py": "import gradio as gr"}, "GRADIO_SERVER_PORT=$PORT"),
+        ({"requirements.txt": "streamlit", "Hello.py": "import streamlit as st"}, "streamlit run Hello.py"),
+        ({"requirements.txt": "flask-socketio", "app.py": "app = Flask(__name__)"}, "--threads 100"),
+        ({"requirements.txt": "flask", "backend/app.py": "from models import db\napp = Flask(__name__)"}, "cd backend && exec"),
+        ({"requirements.txt": "jupyterlab", "one.ipynb": ""}, "jupyter lab"),
+        ({"Procfile": "web: python -m http.server $PORT\n", "hello.txt": ""}, "python -m http.server"),
+    ],
+)
+def test_python_servers_of_many_kinds_are_started(files: dict[str, str], command: str) -> None:
+    assert command in web(files).command
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"package.json": '{"scripts": {"build": "nest build", "start": "nest start", "start:prod": "node dist/main"}}'}, "start:prod"),
+        ({"package.json": '{"main": "service.js"}', "service.js": ""}, "node service.js"),
+    ],
+)
+def test_node_apps_are_started_as_their_package_says(files: dict[str, str], command: str) -> None:
+    assert command in web(files).command
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"package.json": '{"scripts": {"build": "astro build", "start": "astro dev"}}'},
+        {"package.json": '{"scripts": {"build": "eleventy", "start": "eleventy --serve"}}'},
+        {"package.json": '{"scripts": {"docs:build": "vitepress build", "docs:dev": "vitepress dev"}}'},
+        {"package.json": '{"devDependencies": {"@11ty/eleventy": "^2"}}'},
+    ],
+)
+def test_a_development_server_is_not_what_visitors_get(files: dict[str, str]) -> None:
+    assert found(files).pack == "node-static"
+
+
+@pytest.mark.parametrize("page", ["INDEX.HTML", "holiday.html", "Default.htm"])
+def test_the_only_page_is_the_first(page: str) -> None:
+    assert found({page: ""}).steps[0].argv[-2:] == (page, "index.html")
+
+
+def test_of_several_pages_none_is_chosen() -> None:
+    with pytest.raises(BuildError, match=r"There is no index\.html"):
+        found({"a.html": "", "b.html": ""})
+
+
+def test_documentation_generators_make_pages() -> None:
+    assert found({"docs/conf.py": "project = 'x'", "docs/index.rst": ""}).pack == "sphinx"
+    assert found({"pelicanconf.py": "SITENAME = 'x'"}).pack == "pelican"
+
+
+def test_a_program_in_a_procfile_is_made_executable() -> None:
+    assert found({"Procfile": "web: ./server --port $PORT\n", "server": ""}).steps[0].argv[-1] == "server"
+
+
+def test_a_committed_vendor_folder_is_used_as_it_is() -> None:
+    files = {"composer.json": '{"require": {"slim/slim": "^4"}}', "public/index.php": ""}
+    assert "composer" in found(files).needs
+    assert "composer" not in found({**files, "vendor/autoload.php": ""}).needs

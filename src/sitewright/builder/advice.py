@@ -34,6 +34,11 @@ _KNOWN: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "Read the lines above: they say which ones. Loosen a version.",
         ),
         (
+            r"curl error \d+ while downloading https?://(?P<name>[\w.-]+)",
+            "Composer could not reach {name}, from where it takes packages.",
+            "Run “composer install --no-dev” on your machine and deploy with the vendor folder: it is used as it is.",
+        ),
+        (
             r"(?:command|error: command) '?(?P<name>gcc|cc|g\+\+|x86_64-linux-gnu-gcc)'? failed|(?:gcc|cc): (?:not found|No such file)",
             "A package has to be compiled here, which did not work.",
             "Choose a version that is published ready-made (a wheel) for this version of Python.",
@@ -101,6 +106,10 @@ _AT_START: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"(?:sh: \d+: |sh: line \d+: )(?P<name>[\w./-]+): (?:not found|command not found)",
             "The program “{name}” is not there: list the package that has it, or correct the start command.",
+        ),
+        (
+            r"(?:sh: \d+: |sh: line \d+: |exec: )(?P<name>[\w./-]+): Permission denied",
+            "“{name}” is not executable: run “chmod +x {name}” and deploy again, or start it with its interpreter.",
         ),
         (r"KeyError: '(?P<name>[A-Z][A-Z0-9_]{2,60})'", "The environment variable {name} is not set: “sitewright env set SITE {name}=…”."),
         (

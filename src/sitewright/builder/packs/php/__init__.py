@@ -64,6 +64,9 @@ def php_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
 
 
 def _wants_composer(tree: Tree) -> bool:
+    """Whether packages are required that did not come with the source: a committed vendor/ is used as it is."""
+    if tree.has("vendor/autoload.php"):
+        return False
     required = tree.json("composer.json").get("require", {})
     packages = [name for name in required if name != "php" and not name.startswith(("ext-", "lib-"))] if isinstance(required, dict) else []
     return bool(packages)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sitewright.builder.packs.base import PackPlan, Step, Toolchain
 from sitewright.builder.packs.python.dependencies import ENVIRONMENT, dependencies, requirement_names
 from sitewright.builder.packs.python.found import WebApp
@@ -17,6 +19,7 @@ RUN_ENV = (
     ("PYTHONUNBUFFERED", "1"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
 )
+_CALLS_PYTHON = re.compile(r"^[\w-]+\s{0,4}:\s{0,4}(?:exec )?(?:python3?|gunicorn|uvicorn|flask|hypercorn|waitress-serve)\s", re.MULTILINE)
 MARKERS = ("requirements.txt", "pyproject.toml", "uv.lock", "manage.py", "setup.py", "Pipfile")
 
 
@@ -46,9 +49,11 @@ def python_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
 
 
 def _top_level_app(tree: Tree) -> str:
-    """A Python file at the root that makes a web app, when nothing else says that this is Python."""
-    if tree.has("index.html") or tree.has("package.json") or tree.has("index.php"):
+    """A Python file at the root that makes a web app, or a Procfile that calls Python, when nothing else says that this is Python."""
+    if tree.has("package.json") or tree.has("index.php") or (tree.has("index.html") and not tree.has("Procfile")):
         return ""
+    if _CALLS_PYTHON.search(tree.text("Procfile")):
+        return "Procfile"
     return tree.first("app.py", "wsgi.py", "main.py", "asgi.py", "application.py", "server.py")
 
 
