@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from sitewright.config.settings import Settings
@@ -39,6 +40,8 @@ class Api:
 
 @pytest.fixture(autouse=True)
 def _platform(settings: Any, tmp_path: Path) -> None:
+    # How often somebody tried to sign in is counted there.
+    cache.clear()
     settings.PLATFORM = Settings(
         home=tmp_path / "home",
         run=tmp_path / "run",

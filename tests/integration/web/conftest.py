@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from sitewright.bus.messages import TemplateSource
@@ -25,6 +26,8 @@ MakeSite = Callable[..., Site]
 
 @pytest.fixture(autouse=True)
 def _platform(settings: Any, tmp_path: Path) -> None:
+    # How often somebody tried to sign in is counted there.
+    cache.clear()
     given = {"http_port": 8000, "domain": "localhost", "node": "node1", "database_url": settings.PLATFORM.database_url}
     settings.PLATFORM = Settings(home=tmp_path / "home", run=tmp_path / "run", **given)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
