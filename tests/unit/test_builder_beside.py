@@ -32,6 +32,7 @@ def tree_of(files: dict[str, str]) -> Tree:
         ({"app.py": "x", "media/cat.png": ""}, ((), ("media",))),
         ({"app.py": "'data/shop.db'"}, ((), ("data",))),
         ({"app.py": "'data/shop.db'", "data/prices.csv": ""}, (("data/shop.db",), ())),
+        ({"index.php": "", "data/pages/start.txt": "", "tmp/clean.php": ""}, ((), ("data",))),
         ({"app.py": "x", "guests.db": ""}, (("guests.db",), ())),
     ],
 )

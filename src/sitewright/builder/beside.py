@@ -18,6 +18,8 @@ BROUGHT = ".sitewright/brought"
 MOST_PATHS = 40
 FOLDERS = frozenset({"uploads", "upload", "media", "instance", "sessions", "flask_session", "logs"})
 """Names that folders for visitors' files have; taken where the tree has one, or where a source names one that is not there."""
+PHP_FOLDERS = ("data", "cache", "tmp")
+"""Of PHP programs that keep everything in files, as DokuWiki does; at the top, and with nothing of the program in them."""
 
 _NAME = r"[A-Za-z0-9_][\w.-]{0,80}"
 _PATH = rf"(?:{_NAME}/){{0,4}}{_NAME}"
@@ -51,6 +53,10 @@ def places(tree: Tree) -> tuple[tuple[str, ...], tuple[str, ...]]:
     datasette = "datasette" in tree.text("requirements.txt")
     files = {name for name in tree.files if _DATA_FILE.fullmatch(name) and not _ELSEWHERE.search(name) and not datasette}
     folders = {folder for folder in _folders_of(tree) if folder.rsplit("/", 1)[-1] in FOLDERS and not _holds_sources(tree, folder)}
+    if any(name.endswith(".php") for name in tree.files):
+        folders |= {
+            name for name in PHP_FOLDERS if any(file.startswith(f"{name}/") for file in tree.files) and not _holds_sources(tree, name)
+        }
     for source in tree.files:
         if source.endswith(_SOURCE) and not _ELSEWHERE.search(source):
             text = tree.text(source)
