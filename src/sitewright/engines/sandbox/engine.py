@@ -279,7 +279,8 @@ class SandboxEngine:
         self._held.pop(instance_id, None)
         self._ports.forget(instance_id)
         if held.record.link >= 0 and self._network is not None:
-            await self._network.give_back(held.record.link)
+            # With PORT there may be a redirection to the app's own port in it, which would mislead the next one.
+            await self._network.give_back(held.record.link, as_new=held.spec.listen is not Listen.PORT)
 
     async def listening(self, instance_id: str) -> bool:
         """Whether the app accepts connections. With a handed-over descriptor: whether it runs (its first HTTP answer says the rest)."""

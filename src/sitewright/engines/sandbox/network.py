@@ -133,11 +133,11 @@ class NetworkPool:
         self._refill()
         return link
 
-    async def give_back(self, index: int) -> None:
-        """Its sandbox has ended, every process of it."""
+    async def give_back(self, index: int, *, as_new: bool = True) -> None:
+        """Its sandbox has ended, every process of it. One that is not *as_new* (it may hold rules of its instance) goes to nobody else."""
         self._used.discard(index)
         link = self.link(index)
-        if len(self._ready) < KEPT and not self._closed and Path(link.path).exists():
+        if as_new and len(self._ready) < KEPT and not self._closed and Path(link.path).exists():
             self._ready.append(link)
         else:
             await self._delete(link)
