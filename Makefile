@@ -10,7 +10,7 @@ check: venv
 	.ci/check
 
 unit: venv
-	$(PY) -m pytest tests/unit tests/contract tests/simulation -n 2 -q
+	$(PY) -m pytest tests/unit -n 2 -q
 
 test:
 	.ci/test

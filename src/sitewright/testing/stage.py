@@ -61,14 +61,14 @@ class Stage:
             self.listen()
         return ran
 
-    def play(self, seconds: float = 120.0) -> None:
-        """Rounds, a second apart, until nothing is queued or waiting, at most that long."""
-        for _ in range(int(seconds)):
+    def play(self, seconds: float = 120.0, step: float = 1.0) -> None:
+        """Rounds, *step* seconds apart, until nothing is queued or waiting, at most that long."""
+        for _ in range(int(seconds / step)):
             self.turn()
             self.listen()
             if not Operation.objects.filter(state__in=["queued", "running", "waiting"]).exists():
                 return
-            self.clock.advance(1.0)
+            self.clock.advance(step)
 
 
 @contextmanager

@@ -246,7 +246,7 @@ def test_a_failing_undo_does_not_keep_an_operation_alive(theatre, script, monkey
 def test_nothing_blocks_a_site_for_ever(theatre, script):
     script.does["one"] = [Wait(10, "Waiting for a node that never comes.")] * 1000
     first, second = submit(theatre), submit(theatre)
-    theatre.play(LONGEST_SECONDS + 60)
+    theatre.play(LONGEST_SECONDS + 60, step=10.0)
     first.refresh_from_db()
     assert (first.state, first.error_code) == ("failed", "overdue")
     second.refresh_from_db()
