@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -67,6 +68,11 @@ class AppServer(ThreadingMixIn, UnixStreamServer):
     def get_request(self):
         request, _ = super().get_request()
         return request, ("unix", 0)
+
+    def handle_error(self, request, client_address):
+        """A visitor who has gone away is no news."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @dataclass
