@@ -230,8 +230,12 @@ def test_memory_beyond_the_limit_kills_only_the_site_and_its_timeline_says_so(
     charlies.post("/run", content="x = bytearray(900 * 1024 * 1024)\nfor i in range(0, len(x), 4096): x[i] = 1", timeout=60)
     assert alices.get("/").text == "alice"
     assert charlies.eventually(lambda: charlies.get("/").text == "a harmless page")
-    events = platform.api("GET", "/sites/charlies-corner/events").json()["items"]
-    assert any("used 256 MB of 256 MB" in event["text"] for event in events), events
+
+    def told() -> bool:
+        events = platform.api("GET", "/sites/charlies-corner/events").json()["items"]
+        return any("used 256 MB of 256 MB" in event["text"] for event in events)
+
+    assert charlies.eventually(told)
 
 
 def test_a_fork_bomb_ends_at_the_limit_of_processes(alices: VisitedSite, charlies: VisitedSite) -> None:
