@@ -213,6 +213,8 @@ class ExecOpen(Message):
     channel_id: str
     process: str = "web"
     argv: tuple[str, ...]
+    one_off: bool = False
+    """Run it in a box of its own with the release's files and variables, which ends with it; nothing of the site need be running."""
     terminal: bool = False
     rows: int = 24
     columns: int = 80

@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         ge=16,
         description="Megabytes that a site's data and live folder may take together; a running site that has more is stopped.",
     )
+    warm_start: bool = Field(
+        default=True,
+        description="Keep Python processes with well-known servers and frameworks imported, and begin sites that use them as their copies. "
+        "docs/explanation/isolation.md says what such sites share.",
+    )
     install_packages: bool = Field(
         default=True, description="As root: install missing Debian packages by oneself. False: only name the command."
     )

@@ -30,6 +30,20 @@ class EventKind(StrEnum):
     EXEC_CLOSED = "exec.closed"
     MODE_CHANGED = "channel.mode"
     SCALED = "channel.scaled"
+    CONFIGURED = "channel.configured"
+    ROLLED_BACK = "release.rolled_back"
+    SLEPT = "site.slept"
+    WOKE = "site.woke"
+    WAKE_FAILED = "site.wake_failed"
+    CANARY_STARTED = "canary.started"
+    CANARY_PROMOTED = "canary.promoted"
+    CANARY_ABORTED = "canary.aborted"
+    CRON_STARTED = "cron.started"
+    CRON_FINISHED = "cron.finished"
+    CRON_FAILED = "cron.failed"
+    CRON_MISSED = "cron.missed"
+    CRON_SKIPPED = "cron.skipped"
+    LIMITED = "limit.hit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ class OperationKind(StrEnum):
     ENV = "env"
     RENAME = "rename"
     DELETE = "delete"
+    SCALE = "scale"
+    CONFIGURE = "configure"
+    """Sleep, affinity, strategy, limits."""
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    """The release on trial becomes the channel's."""
+    ABORT = "abort"
+    """The release on trial goes."""
 
 
 MOST_ATTEMPTS = 6

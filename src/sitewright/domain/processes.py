@@ -39,17 +39,33 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a cron process runs: five fields of crontab(5) or @hourly, @daily, @weekly, @monthly; in an IANA time zone.
+
+    ``overlap``: the next run may begin while the one before still goes on.
+    """
+
+    expression: str
+    timezone: str = "UTC"
+    overlap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """One process type of one release: what to run and how to reach it.
 
     ``command`` is the line of the Procfile; it is the tenant's own words and is given to /bin/sh inside the tenant's sandbox, never
-    outside.
+    outside. ``schedule``: it is a cron process, started at those times, ending by itself. ``warm``: a known Python server and its
+    arguments (`("gunicorn", "--bind", "fd://3", "app:app")`) that do the same as ``command`` when begun from a parent that has the
+    server imported already; () where only the command will do.
     """
 
     type: str
     command: str
     listen: Listen = Listen.NONE
     health: HealthCheck = field(default_factory=HealthCheck)
+    schedule: Schedule | None = None
+    warm: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class InstanceSpec:
     port: int = 8000
     """$PORT inside; private to the instance's own network."""
     stop_grace_seconds: float = 10.0
+    warm: tuple[str, ...] = ()
+    """ProcessSpec.warm: an engine that can may begin it from a parent that has imported the server; others run the command."""
 
 
 class EngineState(StrEnum):

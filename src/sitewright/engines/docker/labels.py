@@ -50,4 +50,5 @@ def spec_from(labels: Mapping[str, str], environment: list[str]) -> InstanceSpec
     value["box"] = Sandboxed(**box)
     value["listen"] = Listen(value["listen"])
     value["socket"] = Path(value["socket"])
+    value["warm"] = tuple(value.get("warm", ()))
     return InstanceSpec(**value)

@@ -99,7 +99,8 @@ def _spec(value: dict[str, Any]) -> InstanceSpec:
             "limits": Limits(**box["limits"]),
         }
     )
-    return InstanceSpec(**{**value, "box": sandboxed, "listen": Listen(value["listen"]), "socket": Path(value["socket"])})
+    known = {"box": sandboxed, "listen": Listen(value["listen"]), "socket": Path(value["socket"]), "warm": tuple(value.get("warm", ()))}
+    return InstanceSpec(**{**value, **known})
 
 
 def save_exit(folder: Folder, end: Exit) -> None:
