@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ async def test_a_site_beyond_it_is_stopped_and_its_timeline_says_why(machine: Ma
     assert not set(before) & set(machine.instances())
     assert len(told(machine)) == 1
     assert "16 MB are the most" in told(machine)[0]
+
+
+async def test_a_channel_with_a_bound_of_its_own_is_held_to_that_one(machine: Machine) -> None:
+    await machine.put(replace(channel(2, release(1)), disk_bytes=8 * MIB))
+    await machine.settle(5)
+    write(machine, 10)
+    await DiskGuard(machine.orchestrator).measure()
+    assert len(told(machine)) == 1
+    assert "8 MB are the most" in told(machine)[0]
 
 
 async def test_its_owner_can_clean_up_while_it_does_not_grow(machine: Machine) -> None:

@@ -63,6 +63,8 @@ class DesiredChannel:
     strategy: Strategy = Strategy.ROLLING
     max_surge: int = 1
     visits: VisitLimits = UNLIMITED_VISITS
+    disk_bytes: int = 0
+    """The most that its data and live folder may take together; 0 is the platform's own bound (``Settings.site_disk_mb``)."""
 
     def scale_of(self, process_type: str) -> ProcessScale:
         """The wanted scale of that process type; one copy when the channel says nothing."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
@@ -38,10 +37,11 @@ FAR_TOO_MUCH = 2
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A channel and the bytes it has on disk."""
+    """A channel, the bytes it has on disk and the most that it may have."""
 
     desired: DesiredChannel
     size: int
+    limit: int
 
 
 class DiskGuard:
@@ -50,7 +50,6 @@ class DiskGuard:
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self._tools = orchestrator.tools
-        self._limit = self._tools.settings.site_disk_mb * MIB
         self._measured_at = 0.0
         self._used = (0, 0)
         self._stopped: dict[str, int] = {}
@@ -82,9 +81,9 @@ class DiskGuard:
         running = [channel for channel in self._orchestrator.store.all().values() if self._instances(channel)]
         for held in await asyncio.to_thread(self._sizes, running):
             channel_id = held.desired.channel_id
-            if held.size <= self._limit:
+            if held.size <= held.limit:
                 self._stopped.pop(channel_id, None)
-            elif held.size >= min(self._stopped.get(channel_id, 0) + PATIENCE_BYTES, FAR_TOO_MUCH * self._limit):
+            elif held.size >= min(self._stopped.get(channel_id, 0) + PATIENCE_BYTES, FAR_TOO_MUCH * held.limit):
                 self._stopped[channel_id] = held.size
                 await self._stop(held)
 
@@ -95,12 +94,14 @@ class DiskGuard:
         found = []
         for channel in channels:
             paths = (settings.paths.live_folder(channel.site_id, channel.channel), settings.paths.data(channel.site_id, channel.channel))
-            size = nameless.get(tenant_uid(settings.uid_base, channel.number), 0) + sum(self._size(path) for path in paths)
-            found.append(Held(channel, size))
+            limit = self.limit_of(channel)
+            named = sum(disk.occupied(path, FAR_TOO_MUCH * limit) for path in paths)
+            found.append(Held(channel, nameless.get(tenant_uid(settings.uid_base, channel.number), 0) + named, limit))
         return found
 
-    def _size(self, folder: Path) -> int:
-        return disk.occupied(folder, FAR_TOO_MUCH * self._limit)
+    def limit_of(self, channel: DesiredChannel) -> int:
+        """The most bytes that the channel may have: its own bound, or the platform's."""
+        return channel.disk_bytes or self._tools.settings.site_disk_mb * MIB
 
     def _instances(self, channel: DesiredChannel) -> list[str]:
         observed = self._orchestrator.observed(channel.channel_id)
@@ -108,7 +109,7 @@ class DiskGuard:
 
     async def _stop(self, held: Held) -> None:
         text = (
-            f"Stopped: it has {held.size // MIB} MB of files, and {self._limit // MIB} MB are the most. Nothing was deleted. "
+            f"Stopped: it has {held.size // MIB} MB of files, and {held.limit // MIB} MB are the most. Nothing was deleted. "
             "It starts again by itself; delete files before it writes more."
         )
         log.warning("disk.site_stopped", extra={"site": held.desired.site_id, "size": held.size})
