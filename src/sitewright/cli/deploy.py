@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,15 +12,52 @@ from sitewright.cli.session import SOURCE_HELP, JsonOption, NoWaitOption, SiteAr
 def deploy(
     source: Annotated[str, typer.Argument(metavar="[PATH|GIT|ARCHIVE]", help=SOURCE_HELP)] = ".",
     site: Annotated[str, typer.Option("--site", metavar="NAME", help="The site to deploy to.", show_default=False)] = ...,  # type: ignore[assignment]
+    canary: Annotated[
+        str,
+        typer.Option(metavar="PERCENT", help="Give the release to that share of the visitors first, such as 10%; then promote or abort."),
+    ] = "",
+    blue_green: Annotated[
+        bool, typer.Option("--blue-green", help="Start all new instances beside the old ones, and lead all visitors over at once.")
+    ] = False,
     no_wait: NoWaitOption = False,
 ) -> None:
     """Build a folder, an archive or a git repository and put it online when it works; until then the old release answers."""
     from sitewright.cli.sending import send_with_progress  # noqa: PLC0415
 
+    choices = _choices(canary, blue_green=blue_green)
     with connected() as client:
         found = client.get(site_path(site))
-        answer = client.post(site_path(site, "/deploys"), {"source": send_with_progress(client, source)})
-        finish(client, answer, no_wait=no_wait, done=f"{site} is online: {found.get('url', '')}")
+        answer = client.post(site_path(site, "/deploys"), {"source": send_with_progress(client, source), **choices})
+        done = f"{site} is online: {found.get('url', '')}"
+        if canary:
+            done = f"The new release of {site} is on trial. `sitewright canary {site}` says how it does."
+        finish(client, answer, no_wait=no_wait, done=done)
+
+
+def _choices(canary: str, *, blue_green: bool) -> dict[str, Any]:
+    """How the release takes over, as the API wants it. Raises InvalidValueError."""
+    from sitewright.cli.amounts import percent_of  # noqa: PLC0415
+    from sitewright.errors import InvalidValueError  # noqa: PLC0415
+
+    if canary and blue_green:
+        raise InvalidValueError("A release is either tried on some or given to all at once.", resolution="Choose --canary or --blue-green.")
+    if canary:
+        return {"canary_percent": percent_of(canary)}
+    return {"strategy": "blue_green"} if blue_green else {}
+
+
+def rollback(
+    name: SiteArgument,
+    number: Annotated[
+        int | None, typer.Argument(metavar="[RELEASE]", min=1, help="The release's number; the one before when left out.")
+    ] = None,
+    no_wait: NoWaitOption = False,
+) -> None:
+    """Go back to an earlier release, without building it again and without a gap for the visitors."""
+    with connected() as client:
+        answer = client.post(site_path(name, "/rollback"), {"release": number} if number else {})
+        done = f"{name} runs release {number} again." if number else f"{name} runs the release before again."
+        finish(client, answer, no_wait=no_wait, done=done)
 
 
 def releases(name: SiteArgument, as_json: JsonOption = False) -> None:

@@ -1,4 +1,4 @@
-"""`exec`: a command inside a running instance, with a terminal when there is one here."""
+"""`exec` and `run`: a command inside a running instance, or in one of its own; with a terminal when there is one here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import typer
 
 from sitewright.cli.session import SiteArgument
 
+CommandArgument = Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.", show_default=False)]
+
 
 def execute(
     name: SiteArgument,
-    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="The command and its arguments.", show_default=False)],
+    command: CommandArgument,
     process: Annotated[str, typer.Option(help="Inside an instance of this process type.")] = "web",
 ) -> None:
     """Run a command inside a site's running instance and end with its exit code.
@@ -22,5 +24,20 @@ def execute(
     from sitewright.cli.place import current_place  # noqa: PLC0415
     from sitewright.cli.terminal import run_remote  # noqa: PLC0415
 
-    argv = command[1:] if command[:1] == ["--"] else command
-    sys.exit(run_remote(current_place(), name, argv, process))
+    sys.exit(run_remote(current_place(), name, _argv(command), process=process))
+
+
+def run(name: SiteArgument, command: CommandArgument) -> None:
+    """Run a command in an instance of its own, made for it and gone with it, and end with its exit code.
+
+    It has the files, the variables, the data and the limits of the site and disturbs no visitor. When standard input is a terminal the
+    command gets one too.
+    """
+    from sitewright.cli.place import current_place  # noqa: PLC0415
+    from sitewright.cli.terminal import run_remote  # noqa: PLC0415
+
+    sys.exit(run_remote(current_place(), name, _argv(command), one_off=True))
+
+
+def _argv(command: list[str]) -> list[str]:
+    return command[1:] if command[:1] == ["--"] else command

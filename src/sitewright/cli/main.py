@@ -2,7 +2,8 @@
 
 Exit codes: 0 done · 1 failed · 2 wrong use or a value that is not allowed · 3 not signed in · 4 no such thing · 5 not allowed to you ·
 6 changed by somebody else at the same time · 7 quota used up · 8 the platform does not answer · 9 the build failed ·
-10 this machine is not ready · 11 the operation failed · 130 ended by Ctrl-C. `sitewright exec` ends with the code of the command.
+10 this machine is not ready · 11 the operation failed · 130 ended by Ctrl-C. `sitewright exec` and `run` end with the code of the
+command.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 from sitewright import __version__
-from sitewright.cli import account, deploy, env, execute, logs, machine, operations, sites
+from sitewright.cli import account, canary, cron, deploy, env, execute, logs, machine, operations, plans, scale, settings, sites, sleep
 from sitewright.errors import SitewrightError
 
 EXIT_CODES = (
@@ -57,17 +58,16 @@ def options(
 
 for command in (machine.up, machine.down, machine.doctor, machine.status):
     app.command(rich_help_panel="The platform")(command)
-for command in (account.login, account.logout, account.whoami):
+for command in (account.login, account.logout, account.whoami, plans.plans):
     app.command(rich_help_panel="You")(command)
 app.add_typer(sites.app, name="sites", rich_help_panel="Sites")
 app.command(rich_help_panel="Sites")(deploy.deploy)
-app.command(rich_help_panel="Sites")(deploy.releases)
-app.command(rich_help_panel="Sites")(logs.logs)
-app.command(
-    "exec",
-    rich_help_panel="Sites",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)(execute.execute)
+app.add_typer(canary.app, name="canary", rich_help_panel="Sites")
+for of_site in (deploy.rollback, deploy.releases, scale.scale, sleep.sleep, sleep.wake, settings.settings, cron.cron, logs.logs):
+    app.command(rich_help_panel="Sites")(of_site)
+for name, remote in (("exec", execute.execute), ("run", execute.run)):
+    words = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+    app.command(name, rich_help_panel="Sites", context_settings=words)(remote)
 app.add_typer(env.app, name="env", rich_help_panel="Sites")
 app.command("open", rich_help_panel="Sites")(sites.open_site)
 app.add_typer(operations.app, name="operations", rich_help_panel="Sites")

@@ -86,7 +86,7 @@ def cli_page() -> str:
     for name, command in groups.items():
         lines += [f"## `sitewright {name}`\n", f"{command.help}\n", *_commands(f"sitewright {name}", command)]
     lines += ["## Exit codes\n", "| code | meaning |\n|---|---|", *(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES)]
-    lines += ["\n`sitewright exec` ends with the exit code of the command that it ran."]
+    lines += ["\n`sitewright exec` and `sitewright run` end with the exit code of the command that they ran."]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ import termios
 import threading
 import tty
 from collections.abc import Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -50,10 +50,10 @@ def _dial(place: Place) -> socket.socket:
     return socket.create_connection((host.strip("[]"), port), timeout=CONNECT_SECONDS)
 
 
-def _open(place: Place, name: str, process: str) -> ClientConnection:
+def _open(place: Place, name: str, query: dict[str, str]) -> ClientConnection:
     parts = urlsplit(place.url)
     secure = parts.scheme == "https"
-    uri = f"{'wss' if secure else 'ws'}://{parts.netloc}{PREFIX}/sites/{quote(name, safe='')}/exec?process={quote(process, safe='')}"
+    uri = f"{'wss' if secure else 'ws'}://{parts.netloc}{PREFIX}/sites/{quote(name, safe='')}/exec?{urlencode(query)}"
     try:
         connection = connect(
             uri,
@@ -99,15 +99,14 @@ def _receive(connection: ClientConnection) -> int:
             return int(told.get("code", 1))
         if told.get("kind") == "problem":
             raise SitewrightError(told.get("message", ""), details=told.get("details", ""), resolution=told.get("resolution", ""))
-    raise UnavailableError(
-        "The connection ended before the command did.", resolution="The command may still run; look at it with `exec` again."
-    )
+    raise UnavailableError("The connection ended before the command did.", resolution="The command may still run; try again.")
 
 
-def run_remote(place: Place, name: str, argv: list[str], process: str) -> int:
-    """Run *argv* in an instance of the site; its exit code. Raises SitewrightError."""
+def run_remote(place: Place, name: str, argv: list[str], *, process: str = "web", one_off: bool = False) -> int:
+    """Run *argv* in an instance of the site, or with *one_off* in a new one; its exit code. Raises SitewrightError."""
     terminal = sys.stdin.isatty()
-    with contextlib.closing(_open(place, name, process)) as connection:
+    query = {"one_off": "1"} if one_off else {"process": process}
+    with contextlib.closing(_open(place, name, query)) as connection:
         connection.send(json.dumps({"argv": argv, "terminal": terminal, **_size()}))
         if terminal:
             # A signal handler may not wait for the connection's lock: a thread of its own sends the new size.
