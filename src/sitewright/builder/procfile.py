@@ -1,16 +1,21 @@
-"""Procfile: one process type a line, `name: command`. Pure."""
+"""Procfile: one process type a line, `name: command`; for what runs at set times `cron-name: schedule command`. Pure."""
 
 from __future__ import annotations
 
 import re
 import shlex
 
+from sitewright.builder import schedule
 from sitewright.domain.names import ProcessType
-from sitewright.domain.processes import Listen, ProcessSpec
+from sitewright.domain.processes import Listen, ProcessSpec, Schedule
 from sitewright.errors import BuildError, InvalidValueError
 
 MAX_PROCESS_TYPES = 20
 MAX_COMMAND_LENGTH = 4000
+CRON_PREFIX = "cron-"
+RUN = "run"
+SOME_DAY = 1_700_000_000.0
+"""A schedule that is due after this day, some day, is one; no clock is needed to say so."""
 _SHELL_SYNTAX = re.compile(r"[;&|<>()`\n]")
 
 
@@ -43,13 +48,34 @@ def _parse_line(number: int, line: str) -> ProcessSpec:
         raise _wrong(number, line, f"{error.message} {error.details}".strip()) from error
     if kind == "web":
         return web_process(command)
+    if kind == RUN:
+        raise _wrong(number, line, "“run” is what the platform calls commands that somebody runs by hand; choose another name.")
+    if kind == "cron" or kind.startswith(CRON_PREFIX):
+        return _cron_process(number, line, str(kind), command)
     return ProcessSpec(type=str(kind), command=command)
 
 
-def _wrong(number: int, line: str, why: str) -> BuildError:
-    return BuildError(
-        f"Procfile, line {number}: “{line[:80]}” is not understood.", details=why, resolution="Write it like “web: gunicorn app:app”."
-    )
+def _cron_process(number: int, line: str, kind: str, text: str) -> ProcessSpec:
+    """`SCHEDULE [TZ=Zone] [overlap] command`, in that order."""
+    words = text.split(None, 1 if text.startswith("@") else schedule.FIELDS)
+    fields, rest = (words[:1], words[1:]) if text.startswith("@") else (words[: schedule.FIELDS], words[schedule.FIELDS :])
+    command, options = rest[0] if rest else "", {"zone": "UTC", "overlap": ""}
+    for option, pattern in (("zone", r"TZ=(\S+)\s+(.*)"), ("overlap", r"(overlap)\s+(.*)")):
+        found = re.fullmatch(pattern, command, re.DOTALL)
+        if found:
+            options[option], command = found[1], found[2]
+    when = Schedule(" ".join(fields), options["zone"], overlap=bool(options["overlap"]))
+    try:
+        schedule.check(when, SOME_DAY)
+    except InvalidValueError as error:
+        raise _wrong(number, line, error.message, f"Write it like “{kind}: 30 3 * * * python tidy.py”. {error.resolution}") from error
+    if not command:
+        raise _wrong(number, line, "After the schedule a command is needed.", f"Write it like “{kind}: 30 3 * * * python tidy.py”.")
+    return ProcessSpec(type=kind, command=command, schedule=when)
+
+
+def _wrong(number: int, line: str, why: str, how: str = "Write it like “web: gunicorn app:app”.") -> BuildError:
+    return BuildError(f"Procfile, line {number}: “{line[:80]}” is not understood.", details=why, resolution=how)
 
 
 def web_process(command: str) -> ProcessSpec:
