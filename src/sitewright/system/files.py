@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,42 @@ def write_checked_json(path: Path, value: Any, *, mode: int = 0o600, durable: bo
 
 def read_checked_json(path: Path) -> Any:
     """What ``write_checked_json`` stored. Raises CorruptFileError when it was damaged, FileNotFoundError when it is not there."""
-    digest, _, body = path.read_text().partition("\n")
-    body = body.rstrip("\n")
-    if hashlib.sha256(body.encode()).hexdigest() != digest:
-        raise CorruptFileError(f"The file {path.name} is damaged.", resolution="It is set aside and fetched again from the manager.")
-    return json.loads(body)
+    return json.loads(checked_body(path.name, path.read_bytes()))
+
+
+def checked_body(name: str, content: bytes) -> bytes:
+    """The JSON inside a file that ``write_checked_json`` wrote. Raises CorruptFileError, naming the file, when it was damaged."""
+    digest, _, body = content.partition(b"\n")
+    body = body.rstrip(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise CorruptFileError(f"The file {name} is damaged.", resolution="It is set aside and fetched again from the manager.")
+    return body
+
+
+def scan_folder(folder: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file there that ends with *suffix*, about in the order in which they lie on the disk. One that cannot
+    be read is given as empty."""
+    with os.scandir(folder) as entries:
+        names = [(entry.inode(), entry.name) for entry in entries if entry.name.endswith(suffix)]
+    above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for _, name in sorted(names):
+            yield name, _content(name, above)
+    finally:
+        os.close(above)
+
+
+def _content(name: str, above: int) -> bytes:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=above)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, os.fstat(descriptor).st_size)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def remove_tree(top: Path) -> None:
