@@ -33,8 +33,12 @@ from sitewright.orchestrator.watch import ExitWatch
 log = logging.getLogger(__name__)
 
 FULL_LOOK_SECONDS = 3.0
+STRAY_SECONDS = 0.01
+"""A channel: the routes on disk are looked through so much more seldom, the more there are (20,000: every 200 s)."""
 TROUBLE_SECONDS = 5.0
 """When to try a channel again whose steps failed."""
+OPENED_AT_ONCE = 20
+"""Channels routed at the start before anything else gets its turn."""
 AT_ONCE = 8
 """Channels converged side by side, so that one slow start does not hold up the rest."""
 COALESCE_SECONDS = 0.002
@@ -69,6 +73,7 @@ class Orchestrator:
         self._unwanted: dict[str, float] = {}
         self._stray_routes: frozenset[str] = frozenset()
         self._full_at = 0.0
+        self._strays_at = 0.0
 
     # --- from outside ---
     def wake(self, channel_id: str) -> None:
@@ -81,14 +86,18 @@ class Orchestrator:
         if await asyncio.to_thread(self.store.put, channel):
             self.wake(channel.channel_id)
 
-    def named_droplets(self) -> frozenset[str]:
-        """The droplets of releases that are wanted or served here."""
-        named: set[str] = set()
-        for channel_id, desired in self.store.all().items():
-            serving = self.tools.memories.of(channel_id).serving
-            releases = (desired.release, serving.release if serving is not None else None)
-            named.update(release.droplet for release in releases if release is not None)
-        return frozenset(named)
+    async def needs(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The droplets of releases that are wanted or served here, and the ids of the sites."""
+        droplets, sites = set[str](), set[str]()
+        for desired in self.store.scan():
+            memory = self.tools.memories.of(desired.channel_id)
+            releases = (desired.release, memory.serving.release if memory.serving is not None else None)
+            droplets.update(release.droplet for release in releases if release is not None)
+            if not desired.removed:
+                sites.add(desired.site_id)
+            self.tools.memories.let_go(desired.channel_id)
+            await asyncio.sleep(0)
+        return frozenset(droplets), frozenset(sites)
 
     @property
     def instance_count(self) -> int:
@@ -97,8 +106,8 @@ class Orchestrator:
 
     def forget_removed(self, known: frozenset[str]) -> None:
         """Drop the last trace of removed channels that the manager no longer knows; until then it guards against a late message."""
-        for channel_id, desired in list(self.store.all().items()):
-            if desired.removed and channel_id not in known and self.tools.memories.of(channel_id).deleted:
+        for channel_id in self.store.removed():
+            if channel_id not in known and self.tools.memories.of(channel_id).deleted:
                 self.store.forget(channel_id)
                 self.tools.memories.forget(channel_id)
 
@@ -106,8 +115,15 @@ class Orchestrator:
         """The engine's view of one channel, as of the last look."""
         return self._observed.get(channel_id, ())
 
+    def running(self) -> list[DesiredChannel]:
+        """The channels of which the engine holds anything."""
+        return [desired for channel_id in self._observed if (desired := self.store.get(channel_id)) is not None]
+
     async def actual(self, channel_id: str, *, with_stats: bool = False) -> ActualChannel:
         """What this node does for one channel."""
+        told, resting = self.store.told(channel_id), self.tools.memories.resting(channel_id)
+        if told is not None and resting is not None and not self.observed(channel_id):
+            return ActualChannel(channel_id, told.generation, resting.applied)
         desired = self.store.get(channel_id)
         if desired is None:
             return ActualChannel(channel_id, 0, 0)
@@ -139,19 +155,41 @@ class Orchestrator:
         self.store.load()
         await self._observe()
         now = self.tools.clock.now()
-        for channel_id, desired in list(self.store.all().items()):
-            memory = self.tools.memories.of(channel_id)
-            presume(memory, self.observed(channel_id), now)
+        for number, channel_id in enumerate(self._most_urgent_first()):
+            desired = self.store.get(channel_id)
+            if desired is None:
+                continue
             try:
-                outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
-                for step in outcome.steps:
-                    if isinstance(step, steps.SetRoute):
-                        await self.applier.do(desired, step)
+                await self._open_channel(desired, now)
             except Exception:
                 log.exception("channel.not_routed", extra={"channel": channel_id})
-            await asyncio.sleep(0)
-        self._dirty.update(self.store.all())
-        log.info("orchestrator.adopted", extra={"channels": len(self.store.all()), "instances": sum(map(len, self._observed.values()))})
+                self._dirty.add(channel_id)
+            if number % OPENED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        log.info("orchestrator.adopted", extra={"channels": len(self.store.ids()), "instances": sum(map(len, self._observed.values()))})
+
+    def _most_urgent_first(self) -> list[str]:
+        """Those that run something come before those of which only a folder is served."""
+        running = [channel_id for channel_id in self.store.ids() if channel_id in self._observed]
+        return [*running, *(channel_id for channel_id in self.store.ids() if channel_id not in self._observed)]
+
+    async def _open_channel(self, desired: DesiredChannel, now: float) -> None:
+        """Give the router what it serves of the channel; who needs no more than that is not looked at again."""
+        channel_id = desired.channel_id
+        memory = self.tools.memories.of(channel_id)
+        presume(memory, self.observed(channel_id), now)
+        outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
+        more = False
+        for step in outcome.steps:
+            if isinstance(step, steps.SetRoute):
+                await self.applier.do(desired, step)
+            else:
+                more = True
+        if more or outcome.problem or self.observed(channel_id):
+            self._dirty.add(channel_id)
+            return
+        self._schedule(memory, channel_id, outcome.next_at)
+        self.tools.memories.let_go(channel_id)
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -220,11 +258,10 @@ class Orchestrator:
     def _tell_memory_kills(self, everything: tuple[Observed, ...]) -> None:
         """Tell the owner when the memory limit killed a part of an instance that goes on: a server's worker, say."""
         for item in everything:
-            desired = self.store.get(item.spec.channel_id)
-            if desired is None or item.state is EngineState.EXITED:
+            if item.state is EngineState.EXITED or self.store.told(item.spec.channel_id) is None:
                 continue
             own = self.tools.memories.of(item.spec.channel_id).instance(item.spec.id)
-            if new_memory_kills(own, item):
+            if new_memory_kills(own, item) and (desired := self.store.get(item.spec.channel_id)) is not None:
                 text = memory_kill_text(item)
                 self.tools.events.emit(EventKind.INSTANCE_OUT_OF_MEMORY, desired.site_id, desired.channel_id, text)
 
@@ -261,6 +298,8 @@ class Orchestrator:
             self._in_trouble(desired, memory, "The node had an unexpected error with this site; its log has the details.")
         with contextlib.suppress(OSError):
             self.tools.memories.save(channel_id)
+            if not self.observed(channel_id):
+                self.tools.memories.let_go(channel_id)
 
     def _in_trouble(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
         memory.problem = memory.said = problem
@@ -293,7 +332,12 @@ class Orchestrator:
     def _full_look(self, now: float) -> None:
         """Whatever no message told: instances and routes that nobody wants. Only what is seen twice, a whole look apart, goes."""
         self._stop_orphans(now)
-        stray = self.tools.routes.channels() - self.store.all().keys() - self.store.damaged
+        if not 0 <= now - self._strays_at < max(FULL_LOOK_SECONDS, STRAY_SECONDS * len(self.store.ids())):
+            self._strays_at = now
+            self._remove_stray_routes()
+
+    def _remove_stray_routes(self) -> None:
+        stray = self.tools.routes.channels() - self.store.ids() - self.store.damaged
         for channel_id in stray & self._stray_routes:
             self.tools.routes.remove(channel_id)
         self._stray_routes = frozenset(stray - self._stray_routes)
@@ -301,7 +345,7 @@ class Orchestrator:
     def _stop_orphans(self, now: float) -> None:
         seen: dict[str, float] = {}
         for channel_id, items in self._observed.items():
-            if self.store.get(channel_id) is not None or channel_id in self.store.damaged:
+            if self.store.told(channel_id) is not None or channel_id in self.store.damaged:
                 continue
             for item in items:
                 first = self._unwanted.get(item.spec.id, now)

@@ -78,7 +78,7 @@ class DiskGuard:
 
     async def measure(self) -> None:
         """Measure every channel that runs, and stop those that have too much."""
-        running = [channel for channel in self._orchestrator.store.all().values() if self._instances(channel)]
+        running = [channel for channel in self._orchestrator.running() if self._instances(channel)]
         for held in await asyncio.to_thread(self._sizes, running):
             channel_id = held.desired.channel_id
             if held.size <= held.limit:

@@ -173,9 +173,7 @@ async def collect(node: Node) -> int:
     """Delete droplets that nobody can come back to; their number. Nothing goes while this node may know less than the manager."""
     if not node.orchestrator.agreed:
         return 0
-    told = node.orchestrator.store.all().values()
-    sites = frozenset(desired.site_id for desired in told if not desired.removed)
-    return await node.builder.collect(Needs(node.orchestrator.named_droplets(), sites))
+    return await node.builder.collect(Needs(*await node.orchestrator.needs()))
 
 
 async def _collect_for_ever(node: Node) -> None:
