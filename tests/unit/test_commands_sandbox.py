@@ -11,7 +11,7 @@ import pytest
 from sitewright.commands import bwrap, network, nsenter, relay
 from sitewright.commands.network import Egress, Link
 from sitewright.engines.sandbox import seccomp
-from sitewright.system.cgroups import parse_mounts
+from sitewright.system.hierarchy import parse_mounts
 from sitewright.system.remount import remount_options
 
 

@@ -55,6 +55,7 @@ def test_the_whole_body_of_a_container() -> None:
             "Memory": 268435456,
             "MemorySwap": 268435456,
             "NanoCpus": 500_000_000,
+            "CpuShares": 1024,
             "PidsLimit": 128,
             "Ulimits": [
                 {"Name": "nofile", "Soft": 4096, "Hard": 4096},

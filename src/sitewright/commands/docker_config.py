@@ -10,7 +10,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sitewright.domain.limits import Limits
+from sitewright.domain.limits import Limits, cpu_shares
 
 PLATFORM_LABEL = "sitewright.platform"
 INSTANCE_LABEL = "sitewright.instance"
@@ -106,6 +106,7 @@ def _bounds(limits: Limits) -> dict[str, Any]:
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,
         "NanoCpus": limits.cpu_millicores * 1_000_000,
+        "CpuShares": cpu_shares(limits.cpu_weight),
         "PidsLimit": limits.pids,
         "Ulimits": [
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},

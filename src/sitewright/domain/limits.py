@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
+USUAL_WEIGHT = 100
+"""Of cgroup v2; version 1 and Docker call the same 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,8 @@ BUILD_LIMITS = Limits(
 BUILD_TIMEOUT_SECONDS = 900.0
 MAX_SOURCE_BYTES = 1024 * MIB
 MAX_SOURCE_FILES = 100_000
+
+
+def cpu_shares(weight: int) -> int:
+    """Version 1's and Docker's number (2–262144) for a weight of version 2 (1–10000)."""
+    return min(262_144, max(2, weight * 1024 // USUAL_WEIGHT))

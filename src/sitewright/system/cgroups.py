@@ -1,7 +1,8 @@
 """Control groups of Linux, version 1 and 2 and both at once: limits, use, freezing, killing.
 
-Each named group is a folder in every hierarchy that is needed, below one parent folder per platform. Files are tiny and in memory, so
-calls do not block for long (creating six groups takes 0.25 ms).
+Each named group is a folder in every hierarchy that is needed, below one parent folder per platform: `<parent>/sites/ID` is an instance,
+`<parent>/builds/j-ID` a job. What all of them together may take is bounded by these folders, so that the platform itself, which is not
+below them (see ``system.priority``), comes first. Files are tiny and in memory, so calls do not block for long.
 """
 
 from __future__ import annotations
@@ -13,32 +14,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitewright.domain.limits import Limits
+from sitewright.domain.limits import USUAL_WEIGHT, Limits, cpu_shares
+from sitewright.system.hierarchy import NEEDED, Hierarchy, field_of, number, write_value
 
-NEEDED = ("memory", "cpu", "pids", "cpuacct", "freezer")
 CPU_PERIOD_MICROSECONDS = 100_000
 OVERHEAD_PIDS = 6
 """bubblewrap's own processes and the relay count too; the tenant is given its full number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
-    """Where controllers are mounted. ``unified`` is the cgroup2 mount, with ``unified_controllers`` (none in hybrid set-ups)."""
-
-    v1: tuple[tuple[str, Path], ...] = ()
-    unified: Path | None = None
-    unified_controllers: frozenset[str] = frozenset()
-
-    def folder(self, controller: str) -> Path | None:
-        """The mount that has *controller*, or None."""
-        for name, path in self.v1:
-            if name == controller:
-                return path
-        return self.unified if controller in self.unified_controllers else None
-
-    def is_v2(self, controller: str) -> bool:
-        """Whether *controller* speaks version 2's files."""
-        return controller not in dict(self.v1) and controller in self.unified_controllers
+JOB_PREFIX = "j-"
+SITES, BUILDS = "sites", "builds"
+BUILD_WEIGHT = 25
+"""When all want the processors, all builds together get a fifth of what sites and builds get."""
+KILLED_FIRST = {SITES: 500, BUILDS: 800}
+"""Added to the badness of a process when the whole machine is out of memory (proc(5), oom_score_adj): builds go first, then sites."""
+RESERVED_MEMORY_SHARE, LEAST_RESERVED_BYTES = 0.05, 256 * 1024 * 1024
+"""What sites and builds together leave of the machine's memory for the platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,61 +39,39 @@ class Usage:
     pids: int = 0
 
 
-def parse_mounts(mounts: str) -> tuple[tuple[tuple[str, Path], ...], Path | None]:
-    """Controllers of version 1 with their mounts, and the mount of version 2, from the text of /proc/self/mounts."""
-    v1: dict[str, Path] = {}
-    unified: Path | None = None
-    for line in mounts.splitlines():
-        fields = line.split()
-        if len(fields) < 4:
-            continue
-        where = Path(fields[1].replace("\\040", " "))
-        if fields[2] == "cgroup2" and unified is None:
-            unified = where
-        elif fields[2] == "cgroup":
-            for option in fields[3].split(","):
-                if option in NEEDED:
-                    v1.setdefault(option, where)
-    return tuple(v1.items()), unified
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """How often limits held the group back since it was made: CPU periods and those of them in which it was stopped, forks refused,
+    processes killed for memory."""
+
+    periods: int = 0
+    throttled: int = 0
+    forks_refused: int = 0
+    memory_kills: int = 0
 
 
-def find_hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy:
-    """What this machine has."""
-    v1, unified = parse_mounts(mounts.read_text())
-    controllers: frozenset[str] = frozenset()
-    if unified is not None:
-        with contextlib.suppress(OSError):
-            controllers = frozenset((unified / "cgroup.controllers").read_text().split())
-    return Hierarchy(v1, unified, controllers)
+def tenants_memory(total: int) -> int:
+    """Bytes of a machine with *total* that sites and builds may take together."""
+    return total - min(total // 2, max(LEAST_RESERVED_BYTES, int(total * RESERVED_MEMORY_SHARE)))
 
 
-def _write(path: Path, value: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, value.encode())
-    finally:
-        os.close(descriptor)
+def _machine_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return 0
+def _most_tasks() -> int:
+    """Three quarters of the processes and threads that this kernel can have."""
+    found = [number(Path("/proc/sys/kernel") / name) for name in ("pid_max", "threads-max")]
+    return min(number for number in (*found, 4_194_304) if number) * 3 // 4
 
 
-def _field(path: Path, name: str) -> int:
-    """The number beside *name* in a file of `name value` lines; 0 when there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in path.read_text().splitlines():
-            key, _, value = line.partition(" ")
-            if key == name:
-                return int(value)
-    return 0
+def branch_of(name: str) -> str:
+    """The folder below the parent that a group belongs in."""
+    return BUILDS if name.startswith(JOB_PREFIX) else SITES
 
 
 class ControlGroups:
-    """The groups of one platform: folders named *parent*/NAME in every hierarchy."""
+    """The groups of one platform: folders named *parent*/sites/NAME or *parent*/builds/NAME in every hierarchy."""
 
     def __init__(self, hierarchy: Hierarchy, parent: str) -> None:
         self.hierarchy = hierarchy
@@ -125,14 +92,41 @@ class ControlGroups:
         return tuple(name for name in ("memory", "cpu", "pids") if self.hierarchy.folder(name) is None)
 
     def prepare(self) -> None:
-        """Make the parent folders. Raises OSError when this user may not."""
+        """Make the parent folders and bound what all tenants together may take. Raises OSError when this user may not."""
         for root in self._roots:
+            folders = (root / self.parent, root / self.parent / SITES, root / self.parent / BUILDS)
             if root == self.hierarchy.unified:
                 self._delegate(root)
-            (root / self.parent).mkdir(exist_ok=True)
-            if root == self.hierarchy.unified:
-                self._delegate(root / self.parent)
-                self._check_delegated(root / self.parent)
+            for folder in folders:
+                folder.mkdir(exist_ok=True)
+                if root == self.hierarchy.unified:
+                    self._delegate(folder)
+                    self._check_delegated(folder)
+        self._bound_all()
+
+    def _bound_all(self) -> None:
+        """What is not there on this kernel is left out: every single group has its own limits anyway."""
+        memory, pids = self._top("memory"), self._top("pids")
+        if memory is not None:
+            name = "memory.max" if self.hierarchy.is_v2("memory") else "memory.limit_in_bytes"
+            with contextlib.suppress(OSError):
+                write_value(memory / name, str(tenants_memory(_machine_memory())))
+        if pids is not None:
+            with contextlib.suppress(OSError):
+                write_value(pids / "pids.max", str(_most_tasks()))
+        for branch, weight in ((SITES, USUAL_WEIGHT), (BUILDS, BUILD_WEIGHT)):
+            with contextlib.suppress(OSError):
+                self._weigh(branch, weight)
+
+    def _weigh(self, below: str, weight: int) -> None:
+        folder = self._top("cpu")
+        if folder is not None:
+            v2 = self.hierarchy.is_v2("cpu")
+            write_value(folder / below / ("cpu.weight" if v2 else "cpu.shares"), str(weight if v2 else cpu_shares(weight)))
+
+    def _top(self, controller: str) -> Path | None:
+        root = self.hierarchy.folder(controller)
+        return None if root is None else root / self.parent
 
     def _check_delegated(self, folder: Path) -> None:
         # A container's root group has processes of its own and passes no controller on (the kernel's "no internal processes" rule).
@@ -145,18 +139,20 @@ class ControlGroups:
         wanted = [name for name in ("memory", "cpu", "pids") if self.hierarchy.is_v2(name)]
         for name in wanted:
             with contextlib.suppress(OSError):
-                _write(folder / "cgroup.subtree_control", f"+{name}")
+                write_value(folder / "cgroup.subtree_control", f"+{name}")
 
     def folders(self, name: str) -> tuple[Path, ...]:
         """The group's folder in each hierarchy."""
-        return tuple(root / self.parent / name for root in self._roots)
+        return tuple(root / self.parent / branch_of(name) / name for root in self._roots)
 
     def names(self) -> frozenset[str]:
-        """Every group below the parent, whoever made it."""
+        """Every group of an instance or job, whoever made it."""
         found: set[str] = set()
         for root in self._roots:
-            with contextlib.suppress(OSError):
-                found.update(entry.name for entry in os.scandir(root / self.parent) if entry.is_dir(follow_symlinks=False))
+            for branch in (SITES, BUILDS):
+                with contextlib.suppress(OSError):
+                    entries = os.scandir(root / self.parent / branch)
+                    found.update(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         return frozenset(found)
 
     def create(self, name: str, limits: Limits) -> None:
@@ -166,7 +162,7 @@ class ControlGroups:
         self._limit_cpu(name, limits)
         folder = self._folder("pids", name)
         if folder is not None:
-            _write(folder / "pids.max", str(limits.pids + OVERHEAD_PIDS))
+            write_value(folder / "pids.max", str(limits.pids + OVERHEAD_PIDS))
 
     def make(self, name: str) -> None:
         """Make the group without limits of its own: "NAME/PART" is a part of NAME and shares its limits. Raises OSError."""
@@ -175,22 +171,22 @@ class ControlGroups:
 
     def _folder(self, controller: str, name: str) -> Path | None:
         root = self.hierarchy.folder(controller)
-        return None if root is None else root / self.parent / name
+        return None if root is None else root / self.parent / branch_of(name) / name
 
     def _limit_memory(self, name: str, limits: Limits) -> None:
         folder = self._folder("memory", name)
         if folder is None:
             return
         if self.hierarchy.is_v2("memory"):
-            _write(folder / "memory.max", str(limits.memory_bytes))
+            write_value(folder / "memory.max", str(limits.memory_bytes))
             with contextlib.suppress(OSError):
-                _write(folder / "memory.swap.max", "0")
+                write_value(folder / "memory.swap.max", "0")
             with contextlib.suppress(OSError):
-                _write(folder / "memory.oom.group", "1")
+                write_value(folder / "memory.oom.group", "1")
             return
-        _write(folder / "memory.limit_in_bytes", str(limits.memory_bytes))
+        write_value(folder / "memory.limit_in_bytes", str(limits.memory_bytes))
         with contextlib.suppress(OSError):
-            _write(folder / "memory.memsw.limit_in_bytes", str(limits.memory_bytes))
+            write_value(folder / "memory.memsw.limit_in_bytes", str(limits.memory_bytes))
 
     def _limit_cpu(self, name: str, limits: Limits) -> None:
         folder = self._folder("cpu", name)
@@ -198,17 +194,22 @@ class ControlGroups:
             return
         quota = max(1000, CPU_PERIOD_MICROSECONDS * limits.cpu_millicores // 1000)
         if self.hierarchy.is_v2("cpu"):
-            _write(folder / "cpu.max", f"{quota} {CPU_PERIOD_MICROSECONDS}")
-            _write(folder / "cpu.weight", str(min(10_000, max(1, limits.cpu_millicores // 10))))
+            write_value(folder / "cpu.max", f"{quota} {CPU_PERIOD_MICROSECONDS}")
+            write_value(folder / "cpu.weight", str(min(10_000, max(1, limits.cpu_weight))))
             return
-        _write(folder / "cpu.cfs_period_us", str(CPU_PERIOD_MICROSECONDS))
-        _write(folder / "cpu.cfs_quota_us", str(quota))
-        _write(folder / "cpu.shares", str(max(2, 1024 * limits.cpu_millicores // 1000)))
+        write_value(folder / "cpu.cfs_period_us", str(CPU_PERIOD_MICROSECONDS))
+        write_value(folder / "cpu.cfs_quota_us", str(quota))
+        write_value(folder / "cpu.shares", str(cpu_shares(limits.cpu_weight)))
 
     def add(self, name: str, pid: int) -> None:
-        """Move a process into the group; what it starts later is in it from birth. Raises OSError when it has ended."""
+        """Move a process into the group; what it starts later is in it from birth. Raises OSError when it has ended.
+
+        When the whole machine runs out of memory it is also among those that the kernel ends first.
+        """
+        with contextlib.suppress(OSError):
+            write_value(Path(f"/proc/{pid}/oom_score_adj"), str(KILLED_FIRST[branch_of(name)]))
         for folder in self.folders(name):
-            _write(folder / "cgroup.procs", str(pid))
+            write_value(folder / "cgroup.procs", str(pid))
 
     def pids(self, name: str) -> tuple[int, ...]:
         """Every process in the group."""
@@ -222,7 +223,7 @@ class ControlGroups:
         unified = self.hierarchy.unified
         if unified is not None:
             with contextlib.suppress(OSError):
-                _write(unified / self.parent / name / "cgroup.kill", "1")
+                write_value(unified / self.parent / branch_of(name) / name / "cgroup.kill", "1")
                 self.thaw(name)
                 return
         for pid in self.pids(name):
@@ -246,19 +247,19 @@ class ControlGroups:
 
     def _set_frozen(self, name: str, *, frozen: bool) -> None:
         unified = self.hierarchy.unified
-        if unified is not None and (unified / self.parent / name / "cgroup.freeze").exists():
-            _write(unified / self.parent / name / "cgroup.freeze", "1" if frozen else "0")
+        if unified is not None and (unified / self.parent / branch_of(name) / name / "cgroup.freeze").exists():
+            write_value(unified / self.parent / branch_of(name) / name / "cgroup.freeze", "1" if frozen else "0")
             return
         folder = self._folder("freezer", name)
         if folder is None:
             raise OSError("no freezer control group")
-        _write(folder / "freezer.state", "FROZEN" if frozen else "THAWED")
+        write_value(folder / "freezer.state", "FROZEN" if frozen else "THAWED")
 
     def frozen(self, name: str) -> bool:
         """Whether it was asked to freeze."""
         unified = self.hierarchy.unified
-        if unified is not None and (unified / self.parent / name / "cgroup.freeze").exists():
-            return _number(unified / self.parent / name / "cgroup.freeze") == 1
+        if unified is not None and (unified / self.parent / branch_of(name) / name / "cgroup.freeze").exists():
+            return number(unified / self.parent / branch_of(name) / name / "cgroup.freeze") == 1
         folder = self._folder("freezer", name)
         with contextlib.suppress(OSError):
             return folder is not None and (folder / "freezer.state").read_text().strip() != "THAWED"
@@ -269,7 +270,17 @@ class ControlGroups:
         folder = self._folder("memory", name)
         if folder is None:
             return 0
-        return _field(folder / ("memory.events" if self.hierarchy.is_v2("memory") else "memory.oom_control"), "oom_kill")
+        return field_of(folder / ("memory.events" if self.hierarchy.is_v2("memory") else "memory.oom_control"), "oom_kill")
+
+    def pressure(self, name: str) -> Pressure:
+        """How often its limits held it back; zeros when it does not exist."""
+        cpu, pids = self._folder("cpu", name), self._folder("pids", name)
+        return Pressure(
+            periods=field_of(cpu / "cpu.stat", "nr_periods") if cpu else 0,
+            throttled=field_of(cpu / "cpu.stat", "nr_throttled") if cpu else 0,
+            forks_refused=field_of(pids / "pids.events", "max") if pids else 0,
+            memory_kills=self.oom_kills(name),
+        )
 
     def usage(self, name: str) -> Usage:
         """What it uses now; zeros when it does not exist. Memory is without file pages that could be dropped at once."""
@@ -277,16 +288,16 @@ class ControlGroups:
         folder = self._folder("memory", name)
         if folder is not None:
             v2 = self.hierarchy.is_v2("memory")
-            used = _number(folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
-            memory = max(0, used - _field(folder / "memory.stat", "inactive_file" if v2 else "total_inactive_file"))
+            used = number(folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
+            memory = max(0, used - field_of(folder / "memory.stat", "inactive_file" if v2 else "total_inactive_file"))
         return Usage(memory, self._cpu_seconds(name), len(self.pids(name)))
 
     def _cpu_seconds(self, name: str) -> float:
         folder = self._folder("cpuacct", name)
         if folder is not None and not self.hierarchy.is_v2("cpuacct"):
-            return _number(folder / "cpuacct.usage") / 1e9
+            return number(folder / "cpuacct.usage") / 1e9
         folder = self._folder("cpu", name)
-        return 0.0 if folder is None else _field(folder / "cpu.stat", "usage_usec") / 1e6
+        return 0.0 if folder is None else field_of(folder / "cpu.stat", "usage_usec") / 1e6
 
     def remove(self, name: str) -> bool:
         """Remove the group and its parts once they are empty; False while something is in it."""
@@ -298,7 +309,8 @@ class ControlGroups:
 
     def remove_parent(self) -> bool:
         """Remove the parent folders when no group is left below them."""
-        return _remove(root / self.parent for root in self._roots)
+        branches = (root / self.parent / branch for root in self._roots for branch in (SITES, BUILDS))
+        return _remove((*branches, *(root / self.parent for root in self._roots)))
 
 
 def _remove(folders: Iterable[Path]) -> bool:

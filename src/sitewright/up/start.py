@@ -13,6 +13,7 @@ from sitewright.config.settings import Settings
 from sitewright.errors import PreflightError, SitewrightError
 from sitewright.router import prepare_folders
 from sitewright.router import write_config as write_router_config
+from sitewright.system import priority
 from sitewright.system.accounts import is_root
 from sitewright.system.files import write_atomic
 from sitewright.system.processes import check_blocking
@@ -101,7 +102,9 @@ def prepare_all(settings: Settings, screen: Screen) -> str:
 def become_supervisor(settings: Settings, lock: int, options: Options, sign_in_path: str) -> None:
     """Leave the showing to a child process and become the supervisor: the process that the terminal knows stays, and stays small."""
     program = reachable_program(settings.paths)
-    body = plan(settings, program, lock=lock)
+    # What this process starts from here on inherits its place before all sites.
+    groups = [str(folder) for folder in priority.join(settings.paths.tag)]
+    body = plan(settings, program, lock=lock) | {"groups": groups}
     sys.stdout.flush()
     presenter = os.fork()
     if presenter == 0:

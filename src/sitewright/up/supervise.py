@@ -6,7 +6,7 @@ A second Ctrl-C kills what has not ended yet. Exit code: 0 when it was asked to 
 """
 
 # pathlib would cost this process a megabyte for its whole life.
-# ruff: noqa: PTH104, PTH108, PTH123
+# ruff: noqa: PTH104, PTH106, PTH108, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -125,6 +125,15 @@ def rotate(folder: str, limit: int = ROTATE_BYTES) -> None:
             os.close(source)
 
 
+def leave_groups(folders: list[str]) -> None:
+    """Step out of the platform's control groups, and remove those that nobody is in any more."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            with open(f"{os.path.dirname(folder)}/cgroup.procs", "w") as file:
+                file.write(str(os.getpid()))
+            os.rmdir(folder)
+
+
 class Supervisor:
     """The loop over children and signals."""
 
@@ -133,6 +142,7 @@ class Supervisor:
         self.logs = str(plan["logs"])
         self.presenter = int(str(plan.get("presenter", 0)))
         self.stages: list[list[str]] = plan["stages"]  # type: ignore[assignment]
+        self.groups: list[str] = plan.get("groups", [])  # type: ignore[assignment]
         self.teardown: dict[str, object] | None = plan.get("teardown")  # type: ignore[assignment]
         self.children = {str(spec["name"]): Child(spec) for spec in plan["processes"]}  # type: ignore[attr-defined]
         self.exit_code = 0
@@ -276,6 +286,7 @@ class Supervisor:
             else:
                 self.stop_stage(names)
         self.record("supervisor", 0)
+        leave_groups(self.groups)
         self.say("sitewright: stopped")
 
 

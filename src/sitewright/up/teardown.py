@@ -8,6 +8,7 @@ import sys
 from sitewright.config.settings import Settings, load_settings
 from sitewright.engines.base import Engine
 from sitewright.errors import SitewrightError
+from sitewright.system import priority
 from sitewright.system.accounts import is_root
 from sitewright.system.log import configure_logging
 from sitewright.up.reach import unbind
@@ -51,6 +52,7 @@ def main() -> None:
     finally:
         if is_root():
             unbind(settings.paths)
+            priority.remove(settings.paths.tag)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,13 @@ from sitewright.engines.sandbox.spawn import Process
 from sitewright.engines.sandbox.starting import encoded
 from sitewright.engines.sandbox.userland import Barrier, connect, wanted
 from sitewright.errors import EngineError
+from sitewright.system.cgroups import JOB_PREFIX
 from sitewright.system.clock import Clock
 
 
 def group_of(job_id: str) -> str:
     """The name of a job's control group."""
-    return f"j-{job_id}"
+    return f"{JOB_PREFIX}{job_id}"
 
 
 def options(ground: Ground, job: JobSpec, *, network: bool, barrier: Barrier | None) -> bytes:

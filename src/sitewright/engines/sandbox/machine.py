@@ -11,8 +11,9 @@ from sitewright.commands import bwrap, relay
 from sitewright.engines.base import Capability
 from sitewright.engines.sandbox import seccomp
 from sitewright.errors import EngineError, SitewrightError
-from sitewright.system.cgroups import ControlGroups, find_hierarchy
+from sitewright.system.cgroups import ControlGroups
 from sitewright.system.files import write_atomic
+from sitewright.system.hierarchy import find_hierarchy
 from sitewright.system.processes import Runner
 from sitewright.system.remount import favour_moves
 

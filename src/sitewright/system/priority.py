@@ -1,0 +1,76 @@
+"""The platform comes first: its own processes run in a control group that outweighs all tenants together.
+
+The process that becomes the supervisor joins the group and everything it starts inherits it; the engine moves sites and builds out, into
+groups of their own (``system.cgroups``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from sitewright.domain.limits import USUAL_WEIGHT, cpu_shares
+from sitewright.system.hierarchy import Hierarchy, find_hierarchy, write_value
+
+PLATFORM_WEIGHT = 10 * USUAL_WEIGHT
+"""Sites and builds together have the usual weight: when everybody wants the processors, the platform gets ten times as much."""
+KILLED_LAST = -500
+"""Taken from the badness of the platform's processes when the machine is out of memory; needs CAP_SYS_RESOURCE, which containers lack."""
+
+
+def group_folders(tag: str, hierarchy: Hierarchy) -> tuple[Path, ...]:
+    """The platform's group wherever the processors' share can be set; () when it cannot."""
+    root = hierarchy.folder("cpu")
+    return () if root is None else (root / f"sw-{tag}-platform",)
+
+
+def managed_elsewhere(cgroup: str) -> bool:
+    """Whether a service manager has put this process into a group of version 2 that it must stay in (its unit carries the weight then).
+
+    *cgroup* is the text of /proc/self/cgroup.
+    """
+    own = next((line.removeprefix("0::") for line in cgroup.splitlines() if line.startswith("0::")), "/")
+    return own.rstrip("/").rpartition("/")[2].endswith(".service")
+
+
+def join(tag: str) -> tuple[Path, ...]:
+    """Put this process, and so what it will start, before all tenants. The folders joined; () where that is not possible."""
+    with contextlib.suppress(OSError):
+        write_value(Path("/proc/self/oom_score_adj"), str(KILLED_LAST))
+    if os.geteuid() != 0:
+        return ()
+    try:
+        hierarchy = find_hierarchy()
+        v2 = hierarchy.is_v2("cpu")
+        if v2 and managed_elsewhere(Path("/proc/self/cgroup").read_text()):
+            return ()
+        return tuple(folder for folder in group_folders(tag, hierarchy) if _join(folder, v2=v2))
+    except OSError:
+        return ()
+
+
+def _join(folder: Path, *, v2: bool) -> bool:
+    if v2:
+        with contextlib.suppress(OSError):
+            write_value(folder.parent / "cgroup.subtree_control", "+cpu")
+    with contextlib.suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        write_value(folder / ("cpu.weight" if v2 else "cpu.shares"), str(PLATFORM_WEIGHT if v2 else cpu_shares(PLATFORM_WEIGHT)))
+        write_value(folder / "cgroup.procs", "0")
+        return True
+    return False
+
+
+def remove(tag: str) -> None:
+    """Remove the group when nobody is in it any more."""
+    with contextlib.suppress(OSError):
+        for folder in group_folders(tag, find_hierarchy()):
+            folder.rmdir()
+
+
+def in_place(tag: str, pid: int) -> bool:
+    """Whether process *pid* of the platform runs in the platform's group."""
+    with contextlib.suppress(OSError):
+        return f"/sw-{tag}-platform" in Path(f"/proc/{pid}/cgroup").read_text()
+    return False
