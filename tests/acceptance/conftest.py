@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +36,24 @@ def platform() -> Iterator[Platform]:
             yield running
         finally:
             running.clear_away()
+
+
+TOLD = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Figures of the stories are collected here."""
+    config.stash[TOLD] = []
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a figure at the end of the run, whether or not its story passed."""
+    return request.config.stash[TOLD].append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures."""
+    if told := config.stash[TOLD]:
+        terminalreporter.section("figures")
+        terminalreporter.write("\n".join(told) + "\n")
