@@ -14,10 +14,12 @@ from sitewright.domain.backoff import FREE_RESTARTS, restart_delay
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.identity import new_id
+from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import Power
-from sitewright.engines.base import Engine, JobResult, Observed
+from sitewright.engines.base import Engine, InstanceSpec, JobResult, Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import folders, steps
+from sitewright.orchestrator.apply_sleep import SleepApplier
 from sitewright.orchestrator.events import EventSpool
 from sitewright.orchestrator.health import Prober
 from sitewright.orchestrator.logs import LogStore, Source
@@ -67,6 +69,9 @@ class Applier:
         self._wake = wake
         self._used_folders = used_folders
         self._tasks: dict[asyncio.Task[None], str] = {}
+        self._sleep = SleepApplier(tools.engine, tools.memories, tools.events, tools.clock)
+        self.started: Callable[[InstanceSpec], None] = lambda _: None
+        """Told of each instance that was started."""
 
     @property
     def busy(self) -> int:
@@ -100,6 +105,10 @@ class Applier:
             case steps.DeleteFiles():
                 memory.deleting = True
                 self._spawn(desired.channel_id, self._delete(desired, memory))
+            case steps.Freeze() | steps.Thaw() | steps.Trust() | steps.NoteSleep() | steps.NoteDeath():
+                await self._sleep.do(desired, memory, step)
+                if isinstance(step, steps.NoteSleep) and step.stage is SleepStage.DOZING:
+                    self._spawn(desired.channel_id, self._sleep.measure(desired.channel_id, tuple(memory.instances)))
             case _:
                 self._note(desired, memory, step)
 
@@ -124,6 +133,7 @@ class Applier:
                 memory.serving = serving
             case steps.NoteApplied(generation):
                 memory.applied = generation
+                memory.visited_at = self._tools.clock.steady()
                 if desired.power is Power.OFF:
                     memory.crashes.clear()  # whoever switches it on again has probably mended it, and does not want to wait
                 self._spawn(desired.channel_id, self._prune(desired))
@@ -182,6 +192,8 @@ class Applier:
                 process, spec.digest, max(count, FREE_RESTARTS), self._tools.clock.now() + wait, f"could not be started: {error}"
             )
             log.warning("instance.not_started", extra={"channel": desired.channel_id, "process": process, "reason": str(error)})
+        else:
+            self.started(spec)
 
     def _stop(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Stop) -> None:
         own = memory.instance(step.instance.id)
@@ -212,19 +224,21 @@ class Applier:
     async def _look(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance) -> None:
         host = desired.hosts[0] if desired.hosts else "localhost"
         answers = False
+        freezes = memory.instance(instance.id).freezes
         try:
             answers = await self._tools.prober(instance, host)
         finally:
             own = memory.instances.get(instance.id)
             if own is not None:
                 own.probing, own.probed_at = False, self._tools.clock.now()
-        if own is None or own.told_to_stop or own.evacuating_since is not None:
+        if own is None or own.told_to_stop or own.evacuating_since is not None or own.freezes != freezes:
             return
         if not answers:
             own.failures += 1 if own.ready_since is not None else 0
             return
         own.failures = 0
         if own.ready_since is None:
+            memory.learn_start(instance.digest, self._tools.clock.now() - instance.started_at)
             self._mark_ready(desired, memory, instance)
 
     def _mark_ready(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance) -> None:
@@ -233,6 +247,7 @@ class Applier:
 
     def _note_crash(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance, crash: Crash) -> None:
         memory.crashes[instance.process] = crash
+        memory.start_seconds.pop(instance.digest, None)
         kind = EventKind.INSTANCE_CRASHED
         if instance.out_of_memory:
             kind = EventKind.INSTANCE_OUT_OF_MEMORY

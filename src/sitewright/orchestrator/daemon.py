@@ -11,22 +11,28 @@ import heapq
 import itertools
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from sitewright.builder.advice import explain_start
-from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
+from sitewright.domain.desired import ActualChannel, DesiredChannel
 from sitewright.domain.events import EventKind
-from sitewright.engines.base import EngineState, Observed, Stats
+from sitewright.domain.sleep import SleepStage
+from sitewright.domain.traffic import HostTraffic
+from sitewright.engines.base import EngineState, InstanceSpec, Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import steps
 from sitewright.orchestrator.apply import Applier, Tools
+from sitewright.orchestrator.apply_sleep import tell_wake
 from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.logs import Source
-from sitewright.orchestrator.memory import ChannelMemory
+from sitewright.orchestrator.memory import ChannelMemory, Wake
 from sitewright.orchestrator.model import Actual, Serving
 from sitewright.orchestrator.observe import actual_of, index_of, memory_kill_text, new_memory_kills, presume
 from sitewright.orchestrator.plan import plan
+from sitewright.orchestrator.report import of_channel, of_resting
 from sitewright.orchestrator.specs import tree_of
 from sitewright.orchestrator.watch import ExitWatch
 
@@ -46,8 +52,21 @@ LAST_LINES = 10
 READ_LINES = 40
 """Looked at for a known cause, and shown."""
 
-LOOK_AGAIN = (steps.Start, steps.Remove, steps.Evacuate, steps.MarkReady, steps.NoteCrash, steps.NoteServing)
+LOOK_AGAIN = (
+    steps.Start,
+    steps.Remove,
+    steps.Evacuate,
+    steps.MarkReady,
+    steps.NoteCrash,
+    steps.NoteServing,
+    steps.NoteSleep,
+    steps.Thaw,
+    steps.Trust,
+)
 """Steps after which there is at once something new to plan; those that go on in the background wake the loop when they end."""
+
+MOST_ROUNDS = 4
+"""Plans in a row for one channel that somebody waits for: start, trust, route."""
 
 Listener = Callable[[frozenset[str]], None]
 """Told which channels' actual state may have changed."""
@@ -60,12 +79,18 @@ class Orchestrator:
         self.tools = tools
         self.store = store
         self.applier = Applier(tools, self.wake, self._used_folders)
+        self.applier.started = self._adopt_start
         self.watch = ExitWatch(self.wake)
         self.listeners: list[Listener] = []
+        self.looked: list[Callable[[str], None]] = []
+        """Told of each channel as soon as it was looked at; ``listeners`` hear of all of a turn at its end."""
         self.loop_seconds = 0.0
         self.agreed = False
         """Whether this node lacked nothing when the manager last compared: only then may what nobody names be deleted."""
         self._observed: dict[str, tuple[Observed, ...]] = {}
+        self._newer: dict[str, tuple[Observed, ...]] = {}
+        """What this process itself has changed while the engine was being asked."""
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._dirty: set[str] = set()
         self._timers: list[tuple[float, int, str]] = []
         self._counter = itertools.count()
@@ -123,31 +148,13 @@ class Orchestrator:
         """What this node does for one channel."""
         told, resting = self.store.told(channel_id), self.tools.memories.resting(channel_id)
         if told is not None and resting is not None and not self.observed(channel_id):
-            return ActualChannel(channel_id, told.generation, resting.applied)
+            return of_resting(channel_id, told.generation, resting)
         desired = self.store.get(channel_id)
         if desired is None:
             return ActualChannel(channel_id, 0, 0)
         memory = self.tools.memories.of(channel_id)
-        instances = []
-        for item in self._look_at(desired, memory).instances:
-            stats = await self.tools.engine.stats(item.id) if with_stats else Stats()
-            crash = memory.crashes.get(item.process)
-            instances.append(
-                ActualInstance(
-                    id=item.id,
-                    channel_id=channel_id,
-                    process=item.process,
-                    release_id=item.release_id,
-                    state=item.state.value,
-                    since=item.since,
-                    node=self.tools.settings.node,
-                    memory_bytes=stats.memory_bytes,
-                    cpu_seconds=stats.cpu_seconds,
-                    restarts=crash.count if crash else 0,
-                    reason=item.reason,
-                )
-            )
-        return ActualChannel(channel_id, desired.generation, memory.applied, memory.problem, tuple(instances))
+        instances = self._look_at(desired, memory).instances
+        return await of_channel(desired, memory, instances, self.tools.settings.node, self.tools.engine if with_stats else None)
 
     # --- life ---
     async def open(self) -> None:
@@ -242,12 +249,15 @@ class Orchestrator:
 
     async def _observe(self) -> None:
         found: dict[str, list[Observed]] = defaultdict(list)
+        self._newer.clear()
         everything = await self.tools.engine.observe()
         for item in everything:
             found[item.spec.channel_id].append(item)
             if not self.tools.logs.knows(item.spec.id):
                 self._adopt_logs(item)
         fresh = {channel_id: tuple(items) for channel_id, items in found.items()}
+        fresh.update(self._newer)
+        self._dirty.update(self._newer)
         for channel_id in fresh.keys() | self._observed.keys():
             if fresh.get(channel_id) != self._observed.get(channel_id):
                 self._dirty.add(channel_id)
@@ -276,30 +286,93 @@ class Orchestrator:
 
     def _look_at(self, desired: DesiredChannel, memory: ChannelMemory) -> Actual:
         tree = self._tree_of(desired)(Serving(desired.release, desired.mode)) if desired.release else None
-        return actual_of(desired, memory, self.observed(desired.channel_id), tree)
+        rest = memory.rest(self.tools.clock.now(), self.tools.clock.steady())
+        return actual_of(desired, memory, self.observed(desired.channel_id), tree, rest)
+
+    def _lock(self, channel_id: str) -> asyncio.Lock:
+        """Held while a channel is planned and its steps are done: by a turn, or by somebody who wakes it."""
+        lock = self._locks.get(channel_id)
+        if lock is None:
+            lock = self._locks[channel_id] = asyncio.Lock()
+        return lock
 
     async def _converge(self, desired: DesiredChannel) -> None:
         channel_id = desired.channel_id
+        lock = self._lock(channel_id)
+        async with lock:
+            if await self._round(desired):
+                self.wake(channel_id)
+            with contextlib.suppress(OSError):
+                self.tools.memories.save(channel_id)
+                if not self.observed(channel_id):
+                    self.tools.memories.let_go(channel_id)
+
+    async def _round(self, desired: DesiredChannel) -> bool:
+        """Plan one channel and do it; whether there is at once something new to plan. Whatever fails becomes the channel's problem."""
+        channel_id = desired.channel_id
         memory = self.tools.memories.of(channel_id)
-        now = self.tools.clock.now()
+        again = False
         try:
-            outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
+            outcome = plan(desired, self._look_at(desired, memory), self.tools.clock.now(), self._tree_of(desired))
             for step in outcome.steps:
                 await self.applier.do(desired, step)
+                self._adopt_freeze(channel_id, step)
             self._say(desired, memory, outcome.problem)
             self._schedule(memory, channel_id, outcome.next_at)
-            if any(isinstance(step, LOOK_AGAIN) for step in outcome.steps):
-                self.wake(channel_id)
+            again = any(isinstance(step, LOOK_AGAIN) for step in outcome.steps)
         except (SitewrightError, OSError) as error:
             log.warning("channel.trouble", extra={"channel": channel_id, "reason": str(error)})
             self._in_trouble(desired, memory, f"The node could not do what is needed: {error}")
         except Exception:
             log.exception("channel.trouble", extra={"channel": channel_id})
             self._in_trouble(desired, memory, "The node had an unexpected error with this site; its log has the details.")
-        with contextlib.suppress(OSError):
-            self.tools.memories.save(channel_id)
-            if not self.observed(channel_id):
-                self.tools.memories.let_go(channel_id)
+        tell_wake(self.tools, desired, memory)
+        for told in self.looked:
+            told(channel_id)
+        return again
+
+    def _adopt_start(self, spec: InstanceSpec) -> None:
+        """What was started is there, before the engine is asked again: nobody starts a second one meanwhile."""
+        item = Observed(spec, EngineState.RUNNING, self.tools.clock.now())
+        self._adopt(spec.channel_id, (*self.observed(spec.channel_id), item))
+
+    def _adopt_freeze(self, channel_id: str, step: steps.Step) -> None:
+        """The same for what was frozen or thawed."""
+        if not isinstance(step, steps.Freeze | steps.Thaw):
+            return
+        state = EngineState.FROZEN if isinstance(step, steps.Freeze) else EngineState.RUNNING
+        items = self.observed(channel_id)
+        self._adopt(channel_id, tuple(replace(i, state=state) if i.spec.id == step.instance.id else i for i in items))
+
+    def _adopt(self, channel_id: str, items: tuple[Observed, ...]) -> None:
+        self._observed[channel_id] = self._newer[channel_id] = items
+
+    # --- waking ---
+    async def rouse(self, channel_id: str, who: str) -> None:
+        """Bring a sleeping channel back at once, without a turn over all the others. *who* waits for it, in words for the timeline."""
+        steady = self.tools.clock.steady()
+        async with self._lock(channel_id):
+            desired = self.store.get(channel_id)
+            if desired is None:
+                return
+            memory = self.tools.memories.of(channel_id)
+            memory.visited_at = steady
+            if memory.sleep.stage is not SleepStage.AWAKE:
+                memory.wake = memory.wake or Wake(steady, who)
+                rounds = 0
+                while await self._round(desired) and rounds < MOST_ROUNDS:
+                    rounds += 1
+                with contextlib.suppress(OSError):
+                    self.tools.memories.save(channel_id)
+        self.wake(channel_id)
+
+    def note_traffic(self, batch: Iterable[HostTraffic]) -> None:
+        """Visitors were there: idle clocks begin anew. A channel of which nothing runs has none."""
+        now, steady = self.tools.clock.now(), self.tools.clock.steady()
+        for traffic in batch:
+            memory = self.tools.memories.loaded(self.store.channel_of(traffic.host)) if traffic.requests else None
+            if memory is not None:
+                memory.note_visit(now, steady, traffic.last_at)
 
     def _in_trouble(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
         memory.problem = memory.said = problem

@@ -14,10 +14,18 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from sitewright.domain.route import ChannelRoute
-from sitewright.orchestrator.model import Crash, Hook, HookState, Serving, Tree
+from sitewright.domain.sleep import SleepStage
+from sitewright.orchestrator.model import NEVER_SLEPT, Crash, Hook, HookState, Rest, Serving, Sleep, Tree
 from sitewright.system.files import CorruptFileError, checked_body, write_checked_json
 
 log = logging.getLogger(__name__)
+
+FREEZE_AGAIN_SECONDS = 3600.0
+"""An engine that could not freeze an instance is not asked again before."""
+LATE_SECONDS = 5.0
+"""The router's log is read every second."""
+MOST_STARTS = 8
+"""Digests of which a channel remembers how long they took to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,9 @@ class Kept:
     serving: Serving | None = None
     applied: int = 0
     deleted: bool = False
+    sleep: Sleep = NEVER_SLEPT
+    start_seconds: dict[str, float] = field(default_factory=dict)
+    """Digest → seconds from a start to the first answer."""
 
 
 _ADAPTER: TypeAdapter[Kept] = TypeAdapter(Kept)
@@ -49,8 +60,18 @@ class InstanceMemory:
     probing: bool = False
     probed_at: float = 0.0
     failures: int = 0
+    freezes: int = 0
+    """How often it was frozen or thawed: a look that was under way meanwhile says nothing about its health."""
     memory_kills: int | None = None
     """How many the timeline knows of; None until the first look, so that a restart of the node tells nothing twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Somebody waits for the channel: since when (steady seconds), and who, in words for the timeline."""
+
+    at: float
+    who: str
 
 
 @dataclass(slots=True)
@@ -71,11 +92,44 @@ class ChannelMemory:
     said: str = ""
     """The planner's words that ``problem`` was made from."""
     next_at: float | None = None
+    sleep: Sleep = field(default_factory=Sleep)
+    start_seconds: dict[str, float] = field(default_factory=dict)
+    stage_at: float | None = None
+    """Steady seconds when the stage of sleep began, or this process first saw it."""
+    visited_at: float | None = None
+    """Steady seconds of the last visitor, wake, or generation in effect."""
+    last_request_at: float = 0.0
+    wake: Wake | None = None
+    not_frozen_at: float | None = None
+    """Steady seconds when the engine last failed to freeze an instance of it."""
+
+    def rest(self, now: float, steady: float) -> Rest:
+        """What the planner has to know of its sleep."""
+        if self.visited_at is None:
+            slept = self.sleep.idle + max(now - self.sleep.since, 0.0) if self.sleep.stage is not SleepStage.AWAKE else 0.0
+            self.visited_at = steady - slept
+        if self.stage_at is None:
+            self.stage_at = steady
+        can_freeze = self.not_frozen_at is None or steady - self.not_frozen_at > FREEZE_AGAIN_SECONDS
+        return Rest(self.sleep, steady - self.visited_at, steady - self.stage_at, self.wake is not None, can_freeze)
+
+    def note_visit(self, now: float, steady: float, last_at: float) -> None:
+        """Somebody was served at *last_at* on the wall clock, which may have jumped since: it was lately in any case."""
+        at = steady - min(max(now - last_at, 0.0), LATE_SECONDS)
+        self.visited_at = at if self.visited_at is None else max(self.visited_at, at)
+        self.last_request_at = max(self.last_request_at, min(last_at, now))
+
+    def learn_start(self, digest: str, seconds: float) -> None:
+        """Remember how long the start of an instance took; what is no longer started is forgotten in the end."""
+        self.start_seconds.pop(digest, None)
+        self.start_seconds[digest] = round(max(seconds, 0.0), 2)
+        while len(self.start_seconds) > MOST_STARTS:
+            del self.start_seconds[next(iter(self.start_seconds))]
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing of it would be missed that is not on disk: it is then read from there when somebody asks."""
-        busy = self.instances or self.crashes or self.problem or self.deleting or self.tree != Tree()
+        busy = self.instances or self.crashes or self.problem or self.deleting or self.wake or self.tree != Tree()
         return self.known and not busy and (self.hook is None or self.hook.state is not HookState.RUNNING)
 
     def instance(self, instance_id: str) -> InstanceMemory:
@@ -94,6 +148,8 @@ class ChannelMemory:
             serving=self.serving,
             applied=self.applied,
             deleted=self.deleted,
+            sleep=self.sleep,
+            start_seconds=dict(self.start_seconds),
         )
 
 
@@ -104,6 +160,8 @@ def _recall(kept: Kept) -> ChannelMemory:
         serving=kept.serving,
         applied=kept.applied,
         deleted=kept.deleted,
+        sleep=kept.sleep,
+        start_seconds=dict(kept.start_seconds),
     )
     for instance_id in {*kept.ready, *kept.evacuating, *kept.told_to_stop}:
         memory.instances[instance_id] = InstanceMemory(
@@ -120,10 +178,11 @@ class Resting:
 
     applied: int
     deleted: bool = False
+    sleep: Sleep = NEVER_SLEPT
 
 
 def _resting(kept: Kept) -> Resting:
-    return Resting(kept.applied, kept.deleted)
+    return Resting(kept.applied, kept.deleted, kept.sleep)
 
 
 class MemoryStore:
@@ -142,6 +201,10 @@ class MemoryStore:
         if memory is None:
             memory = self._channels[channel_id] = self._load(channel_id)
         return memory
+
+    def loaded(self, channel_id: str) -> ChannelMemory | None:
+        """The memory of a channel that is not at rest, without looking at the disk."""
+        return self._channels.get(channel_id)
 
     def resting(self, channel_id: str) -> Resting | None:
         """What is known of a channel at rest without looking at the disk; None when it is not at rest."""

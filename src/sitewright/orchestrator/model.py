@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +13,19 @@ from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.processes import HealthCheck, Listen, ProcessScale, ProcessSpec
 from sitewright.domain.release import Release
 from sitewright.domain.route import ChannelRoute
+from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import InstanceState, Mode, Power
+from sitewright.orchestrator.canary import Trial
+from sitewright.orchestrator.cron import CronState
 
 WEB = "web"
 RELEASE_COMMAND = "release"
 """The process type that runs once before the first instance of a release, as in Heroku's Procfile."""
+ONE_OFF = "run"
+"""The process type of a box in which somebody runs a command by hand."""
+CRON = "cron"
+OUT_SECONDS = 30.0
+"""An instance that refused a connection gets no slots for so long, while others are ready."""
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -54,6 +63,10 @@ class Instance:
     unattended: bool = False
     reason: str = ""
     out_of_memory: bool = False
+    out_until: float = 0.0
+    """It refused connections, and gets no slots until then while others are ready."""
+    attended: bool = False
+    """Somebody is at the other end of a command that runs in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,40 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Sleep:
+    """How deep a channel sleeps, as it is kept on disk. ``since``: when the stage began, seconds since the epoch.
+
+    ``shape`` is the fingerprint of what slept in: another one is a reason to wake. ``idle``: seconds without a visitor by then.
+    ``saved_bytes``: memory that its processes took when they dozed off. ``last_request_at``: seconds since the epoch, 0 when not known.
+    """
+
+    stage: SleepStage = SleepStage.AWAKE
+    since: float = 0.0
+    shape: str = ""
+    idle: float = 0.0
+    saved_bytes: int = 0
+    last_request_at: float = 0.0
+
+
+NEVER_SLEPT = Sleep()
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the planner knows of a channel's sleep now. Seconds on a clock that never jumps, except in ``sleep``.
+
+    ``idle``: since the last visitor; ``lasted``: since the stage began, or since this process knows of it. ``wanted``: somebody waits for
+    it to wake. ``can_freeze``: the engine has not said that it cannot.
+    """
+
+    sleep: Sleep = NEVER_SLEPT
+    idle: float = 0.0
+    lasted: float = 0.0
+    wanted: bool = False
+    can_freeze: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """Whether the files of the wanted release are on this disk. ``retry_at``: when to try again to fetch them."""
 
@@ -117,6 +164,20 @@ class Actual:
     applied: int = 0
     deleting: bool = False
     deleted: bool = False
+    rest: Rest = Rest()
+    start_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Digest → how long the last start took until it answered."""
+
+    trial: Trial | None = None
+    trial_hook: Hook | None = None
+    trial_tree: Tree = Tree()
+    slots: tuple[str, ...] = ()
+    """Who holds each of the 16 slots, by instance id; () when nobody ever did."""
+    crons: tuple[CronState, ...] = ()
+
+    def hook_of(self, release_id: str) -> Hook | None:
+        """The last run of that release's command."""
+        return next((h for h in (self.hook, self.trial_hook) if h is not None and h.release_id == release_id), None)
 
     def crash_of(self, process: str, digest: str) -> Crash | None:
         """The crashes that count against starting this process type again."""
@@ -130,6 +191,8 @@ class Wanted:
     spec: ProcessSpec
     scale: ProcessScale
     digest: str
+    release: Release | None = None
+    """Whose process it is; None stands for the channel's own release."""
 
     @property
     def count(self) -> int:
@@ -175,6 +238,22 @@ def _fingerprint(desired: DesiredChannel, release: Release, spec: ProcessSpec, s
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
+def is_job(process: str) -> bool:
+    """Whether instances of that process type end by themselves: cron runs and one-off commands."""
+    return process in (ONE_OFF, CRON) or process.startswith(f"{CRON}-")
+
+
+def wanted_of(desired: DesiredChannel, release: Release, spec: ProcessSpec, scale: ProcessScale) -> Wanted:
+    """That many copies of that process type of any release, with the channel's variables."""
+    return Wanted(spec, scale, _fingerprint(desired, release, spec, scale), release)
+
+
+def job_scale(desired: DesiredChannel, process: str) -> ProcessScale:
+    """What runs once and ends may use what the channel's web process may, unless the channel says otherwise."""
+    named = {scale.type for scale in desired.scale}
+    return desired.scale_of(process if process in named else WEB)
+
+
 def wanted_processes(desired: DesiredChannel) -> tuple[Wanted, ...]:
     """The process types that should run, those with no copies left out; none at all when the power is off."""
     release = desired.release
@@ -183,6 +262,6 @@ def wanted_processes(desired: DesiredChannel) -> tuple[Wanted, ...]:
     wanted = []
     for spec in release.blueprint.processes:
         scale = desired.scale_of(spec.type)
-        if spec.type != RELEASE_COMMAND and scale.count > 0:
-            wanted.append(Wanted(spec, scale, _fingerprint(desired, release, spec, scale)))
+        if spec.type != RELEASE_COMMAND and not is_job(spec.type) and scale.count > 0:
+            wanted.append(wanted_of(desired, release, spec, scale))
     return tuple(wanted)

@@ -12,7 +12,8 @@ from sitewright.domain.processes import HealthCheck, Listen
 from sitewright.domain.states import InstanceState
 from sitewright.engines.base import SOCKET_PATH, EngineState, Exit, Observed
 from sitewright.orchestrator.memory import ChannelMemory, InstanceMemory
-from sitewright.orchestrator.model import Actual, Instance
+from sitewright.orchestrator.model import Actual, Instance, Rest
+from sitewright.orchestrator.sleep import counts_connections
 from sitewright.system.sockets import unix_sockets
 
 INDEX_VARIABLE = "SITEWRIGHT_INDEX"
@@ -49,12 +50,10 @@ def presume(memory: ChannelMemory, observed: Iterable[Observed], now: float) -> 
     memory.known = True
 
 
-def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], tree: Path | None) -> Actual:
+def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], tree: Path | None, rest: Rest) -> Actual:
     """All that is known of the channel now. *tree*: the folder that the wanted release runs from, None when there is none."""
     instances = tuple(_instance(desired, memory, item) for item in observed)
-    if any(i.state is InstanceState.EVACUATING for i in instances):
-        instances = _with_connections(instances)
-    return Actual(
+    found = Actual(
         instances=instances,
         crashes=tuple(memory.crashes.values()),
         hook=memory.hook,
@@ -64,7 +63,14 @@ def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable
         applied=memory.applied,
         deleting=memory.deleting,
         deleted=memory.deleted,
+        rest=rest,
+        start_seconds=memory.start_seconds,
     )
+    if counts_connections(desired, found):
+        return replace(found, instances=_with_connections(instances, of_all=True))
+    if any(i.state is InstanceState.EVACUATING for i in instances):
+        return replace(found, instances=_with_connections(instances))
+    return found
 
 
 def _health(desired: DesiredChannel, memory: ChannelMemory, process: str) -> HealthCheck:
@@ -116,8 +122,8 @@ def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) ->
     )
 
 
-def _with_connections(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
-    """Count the open connections of those that drain.
+def _with_connections(instances: tuple[Instance, ...], *, of_all: bool = False) -> tuple[Instance, ...]:
+    """Count the open connections of those that drain, or of all.
 
     A socket that the engine made shows its own path; one that the app made shows the path inside, which all share: nobody connected to
     any of them means nobody connected to this one.
@@ -126,7 +132,7 @@ def _with_connections(instances: tuple[Instance, ...]) -> tuple[Instance, ...]:
     counted = []
     for instance in instances:
         connections: int | None = None
-        if instance.state is InstanceState.EVACUATING:
+        if of_all or instance.state is InstanceState.EVACUATING:
             own = [s for s in sockets if s.path == os.fspath(instance.socket) or f"/{instance.id}/" in s.path]
             if any(s.listening for s in own):
                 connections = sum(1 for s in own if s.connected)

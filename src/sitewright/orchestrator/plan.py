@@ -6,14 +6,16 @@ Order within a plan matters: routes change before anything that was routed to is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.processes import Listen, ProcessScale, ProcessSpec
 from sitewright.domain.release import Release
 from sitewright.domain.route import ChannelRoute, Presence
+from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import InstanceState, Mode, Power
+from sitewright.orchestrator import sleep
 from sitewright.orchestrator.model import (
     RELEASE_COMMAND,
     WEB,
@@ -50,30 +52,75 @@ def plan(desired: DesiredChannel, actual: Actual, now: float, tree_of: TreeOf) -
     if desired.removed:
         return _plan_removal(desired, actual)
     wanted = {w.spec.type: w for w in wanted_processes(desired)}
+    sleeping = sleep.sleepers(wanted.values())
+    stage = sleep.next_stage(desired, actual, sleeping)
+    if stage is not SleepStage.AWAKE:
+        return _plan_asleep(desired, actual, now, tree_of, _Asleep(stage, sleeping))
     gate = _gate(desired, actual, now)
     types = dict.fromkeys((*wanted, *(i.process for i in actual.instances)))
     rollouts = {name: roll(name, wanted.get(name), actual, now, gate=gate.open) for name in types}
     web = rollouts.get(WEB, Rollout())
     serving = _serving(desired, actual, web, wanted.get(WEB), gate=gate.open)
+    settled = _settled(desired, actual, rollouts, gate=gate.open)
+    doze = sleep.doze_wait(desired, actual, sleeping) if settled and actual.applied == desired.generation else None
+    if doze == 0:
+        return _plan_asleep(desired, actual, now, tree_of, _Asleep(SleepStage.DOZING, sleeping))
     route = _route(desired, actual, web, serving, tree_of)
 
-    steps: list[Step] = [*gate.before]
+    steps: list[Step] = [*sleep.get_up(actual, sleeping), *gate.before]
     later: list[Step] = []
     for rollout in rollouts.values():
         for step in rollout.steps:
             (later if isinstance(step, Evacuate | Stop | Remove) else steps).append(step)
     if serving is not None and serving != actual.serving:
         steps.append(NoteServing(serving))
+    if not web.serving:
+        steps.extend(sleep.trusted(actual, wanted.get(WEB)))
     if route != actual.route:
         steps.append(SetRoute(route))
     steps.extend(later)
     problem = gate.problem or next((r.problem for r in rollouts.values() if r.problem), "")
-    if actual.applied < desired.generation and not problem and _settled(desired, actual, rollouts, gate=gate.open):
+    if actual.applied < desired.generation and not problem and settled:
         steps.append(NoteApplied(desired.generation))
     times = [r.next_at for r in rollouts.values() if r.next_at is not None]
     if gate.next_at is not None:
         times.append(gate.next_at)
+    if doze is not None:
+        times.append(now + doze)
     return Plan(tuple(steps), problem, min(times, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asleep:
+    """The stage to be in, and the process types that sleep."""
+
+    stage: SleepStage
+    sleeping: tuple[Wanted, ...]
+
+
+def _plan_asleep(desired: DesiredChannel, actual: Actual, now: float, tree_of: TreeOf, asleep: _Asleep) -> Plan:
+    """The channel lies down, or stays in bed; whoever does not sleep with it goes on."""
+    wanted = {w.spec.type: w for w in wanted_processes(desired)}
+    resting = {w.spec.type for w in asleep.sleeping}
+    types = dict.fromkeys(i.process for i in actual.instances if i.process not in resting)
+    rollouts = [roll(name, wanted.get(name), actual, now, gate=False) for name in types]
+    bed = (
+        sleep.fall_asleep(asleep.sleeping)
+        if actual.rest.sleep.stage is SleepStage.AWAKE
+        else sleep.lie_down(desired, actual, asleep.sleeping, asleep.stage)
+    )
+    route = replace(_route(desired, actual, Rollout(), actual.serving, tree_of), presence=Presence.ASLEEP)
+    steps: list[Step] = [*bed.steps]
+    if route != actual.route:
+        steps.append(SetRoute(route))
+    for rollout in rollouts:
+        steps.extend(rollout.steps)
+    if actual.applied < desired.generation:
+        steps.append(NoteApplied(desired.generation))
+    times = [r.next_at for r in rollouts if r.next_at is not None]
+    if bed.look_in is not None:
+        times.append(now + bed.look_in)
+    return Plan(tuple(steps), "", min(times, default=None))
 
 
 @dataclass(frozen=True, slots=True)

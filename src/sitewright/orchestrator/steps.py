@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.events import EventKind
 from sitewright.domain.route import ChannelRoute
+from sitewright.domain.sleep import SleepStage
+from sitewright.domain.states import Mode
+from sitewright.orchestrator.canary import Trial
+from sitewright.orchestrator.cron import CronState
 from sitewright.orchestrator.model import Crash, Hook, Instance, Serving, Wanted
 
 
@@ -91,7 +96,9 @@ class RunHook:
 
 @dataclass(frozen=True, slots=True)
 class EnsureTree:
-    """Get the release's files onto this disk, in the background."""
+    """Get a release's files onto this disk, in the background: those of the one on trial, or of the channel's own."""
+
+    trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,86 @@ class DeleteFiles:
     """Delete what the channel had on disk, in the background."""
 
     desired: DesiredChannel
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Stop its clock; it keeps its memory."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """Let it go on."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """It counts as ready before it has answered: it did so quickly the last time, and requests wait in its socket."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSleep:
+    """The channel is in this stage from now on. ``shape``: see ``Sleep``."""
+
+    stage: SleepStage
+    shape: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDeath:
+    """It ended while it was frozen: nothing is wrong with the app, the next visitor starts it anew."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSlots:
+    """Remember who holds each of the 16 slots."""
+
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteTrial:
+    """Remember how the release on trial does; None: there is none any more. ``kind``, ``text``: for the timeline."""
+
+    trial: Trial | None
+    kind: EventKind | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCron:
+    """Remember, on disk, what has become of a cron process, and tell the timeline."""
+
+    state: CronState
+    said: tuple[tuple[EventKind, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Begin a run of a cron process: that it was due is on disk before it is started."""
+
+    wanted: Wanted
+    index: int
+    due: float
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class EndRun:
+    """A run has ended: tell how, and remember it, on disk. ``state``: as it is from now on."""
+
+    instance: Instance
+    state: CronState
+    kind: EventKind
+    text: str
 
 
 Step = (
@@ -123,6 +210,16 @@ Step = (
     | EnsureTree
     | NoteApplied
     | DeleteFiles
+    | Freeze
+    | Thaw
+    | Trust
+    | NoteSleep
+    | NoteDeath
+    | NoteSlots
+    | NoteTrial
+    | NoteCron
+    | StartRun
+    | EndRun
 )
 
 
