@@ -1,7 +1,7 @@
 """How one process type moves from what runs to what is wanted. Pure: values in, steps out.
 
-New copies start beside the old ones (one more than wanted at a time), old ones leave only as new ones are ready, and what leaves gets no
-new requests before it is stopped.
+New copies start beside the old ones (so many more than wanted at a time as the owner allows), old ones leave only as new ones are ready,
+and what leaves gets no new requests before it is stopped.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sitewright.domain.backoff import FREE_RESTARTS, crashes_in_a_row, restart_delay
+from sitewright.domain.desired import DesiredChannel, Strategy
 from sitewright.domain.processes import Listen, ProcessScale
 from sitewright.domain.states import InstanceState
-from sitewright.orchestrator.model import LIVE_STATES, SERVING_STATES, Actual, Crash, Instance, Wanted
+from sitewright.orchestrator.model import LIVE_STATES, OUT_SECONDS, SERVING_STATES, Actual, Crash, Instance, Wanted
 from sitewright.orchestrator.steps import Evacuate, MarkReady, NoteCrash, Probe, Remove, Start, Step, Stop
 
-SURGE = 1
 SETTLE_SECONDS = 1.0
 """How long a process that listens to nobody must live to count as ready."""
 SHORTEST_DRAIN_SECONDS = 0.3
@@ -24,6 +24,20 @@ SHORTEST_DRAIN_SECONDS = 0.3
 LONGEST_DRAIN_AT_STOP_SECONDS = 5.0
 """The owner who presses stop is not kept waiting for idle web sockets."""
 DRAIN_LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How new copies take the place of old ones. ``surge``: how many more than wanted may be there at a time, counted until they have
+    exited; with 0 an old one stops before a new one starts. Blue/green knows no such bound: all new ones start beside all old ones."""
+
+    strategy: Strategy = Strategy.ROLLING
+    surge: int = 1
+
+    @staticmethod
+    def of(desired: DesiredChannel) -> Manner:
+        """As the owner wants it."""
+        return Manner(desired.strategy, max(desired.max_surge, 0))
 
 
 @dataclass
@@ -59,8 +73,9 @@ def note_crash(instance: Instance, previous: Crash | None, now: float, reason: s
     return Crash(instance.process, instance.digest, count, now + restart_delay(count), reason, late=late)
 
 
-def roll(process: str, wanted: Wanted | None, actual: Actual, now: float, *, gate: bool) -> Rollout:
+def roll(process: str, wanted: Wanted | None, actual: Actual, now: float, *, gate: bool, manner: Manner | None = None) -> Rollout:
     """Plan one process type. *gate*: whether new copies may start (files present, release command done)."""
+    manner = manner or Manner()
     result = Rollout()
     digest = wanted.digest if wanted else ""
     crash = actual.crash_of(process, digest)
@@ -74,15 +89,17 @@ def roll(process: str, wanted: Wanted | None, actual: Actual, now: float, *, gat
     current = [i for i in live if i.digest == digest]
     old = [i for i in live if i.digest != digest]
     current = _scale_down(current, wanted, result)
-    old = _retire(old, current, wanted, result)
+    held_back = manner.strategy is Strategy.BLUE_GREEN and _waits_for_all(old, current, wanted)
+    make_room = gate and crash is None and manner == Manner(Strategy.ROLLING, 0) and _nobody_moves(process, current, actual)
+    old = _retire(old, current, wanted, result, _Leave(keep_ready=held_back, make_room=make_room))
     if wanted is not None:
         if gate and (crash is None or now >= crash.not_before):
-            _start(wanted, current, old, actual, result)
+            _start(wanted, current, actual, manner, result)
         elif gate and crash is not None:
             result.wake_at(crash.not_before)
         result.problem = _problem(wanted, crash, current)
-    result.ready_now = sum(1 for i in current if i.state in SERVING_STATES)
-    result.serving = [i for i in (*old, *current) if i.state in SERVING_STATES]
+    result.serving = [i for i in (old if held_back else (*old, *current)) if i.state in SERVING_STATES]
+    result.ready_now = sum(1 for i in result.serving if i in current)
     count = wanted.count if wanted else 0
     result.settled = not old and len(current) == count == result.ready_now
     _look_again(current, now, result)
@@ -153,21 +170,46 @@ def _scale_down(current: list[Instance], wanted: Wanted | None, result: Rollout)
     return [i for i in current if i not in order[:surplus]]
 
 
-def _retire(old: list[Instance], current: Sequence[Instance], wanted: Wanted | None, result: Rollout) -> list[Instance]:
+def _waits_for_all(old: Sequence[Instance], current: Sequence[Instance], wanted: Wanted | None) -> bool:
+    """Whether old copies serve alone because not all new ones are ready."""
+    ready = sum(1 for i in current if i.state in SERVING_STATES)
+    return wanted is not None and ready < wanted.count and any(i.state in SERVING_STATES for i in old)
+
+
+def _nobody_moves(process: str, current: Sequence[Instance], actual: Actual) -> bool:
+    """Whether no copy is on its way in or out: then the next old one may be stopped to make room."""
+    leaving = any(i.process == process and i.state in (InstanceState.EVACUATING, InstanceState.STOPPING) for i in actual.instances)
+    return not leaving and all(i.state in SERVING_STATES for i in current)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """Which ready old copies leave: none, or one although it is still needed; else those that are not needed any more."""
+
+    keep_ready: bool
+    make_room: bool
+
+
+def _retire(old: list[Instance], current: Sequence[Instance], wanted: Wanted | None, result: Rollout, leave: _Leave) -> list[Instance]:
     """Old copies leave: unready ones now, ready ones only as far as enough others are ready."""
     count = wanted.count if wanted else 0
     unready = [i for i in old if i.state not in SERVING_STATES]
     ready = sorted((i for i in old if i.state in SERVING_STATES), key=lambda i: (i.started_at, i.id))
     surplus = len(ready) + sum(1 for i in current if i.state in SERVING_STATES) - count
-    leaving = ready[: max(surplus, 0)]
+    if leave.make_room and len(current) < count:
+        surplus = max(surplus, 1)
+    leaving = [] if leave.keep_ready else ready[: max(surplus, 0)]
     result.steps.extend(_leave(i, wanted) for i in (*unready, *leaving))
     return ready[len(leaving) :]
 
 
-def _start(wanted: Wanted, current: Sequence[Instance], old: Sequence[Instance], actual: Actual, result: Rollout) -> None:
+def _start(wanted: Wanted, current: Sequence[Instance], actual: Actual, manner: Manner, result: Rollout) -> None:
+    """What is missing, as far as there is room: memory is free when a process has exited, not when it was told to."""
     need = wanted.count - len(current)
-    if old:
-        need = min(need, wanted.count + SURGE - len(current) - len(old))
+    if manner.strategy is Strategy.ROLLING:
+        ended = (InstanceState.CRASHED, InstanceState.GONE)
+        there = sum(1 for i in actual.instances if i.process == wanted.spec.type and i.state not in ended)
+        need = min(need, wanted.count + manner.surge - there)
     result.steps.extend(Start(wanted, index) for index in _free_indexes(wanted.spec.type, actual.instances, need))
 
 
@@ -201,7 +243,9 @@ def _look_again(current: Sequence[Instance], now: float, result: Rollout) -> Non
             _await_ready(instance, now, result)
         elif instance.state is InstanceState.READY and instance.listen is not Listen.NONE and not instance.probing:
             due = max(instance.probed_at, instance.since + _jitter(instance)) + instance.health.interval_seconds
-            if instance.failures:
+            if instance.out_until - OUT_SECONDS > instance.probed_at:
+                due = now  # it refused somebody: look at it at once
+            elif instance.failures:
                 due = instance.probed_at + min(instance.health.interval_seconds, 5.0)
             if now >= due:
                 result.steps.append(Probe(instance))
