@@ -125,11 +125,19 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Use so far: memory now in bytes, CPU in seconds, processes now."""
+    """Use so far: memory now in bytes, CPU in seconds, processes now; and how often limits held it back, counted from its start (0 where
+    the engine cannot tell)."""
 
     memory_bytes: int = 0
     cpu_seconds: float = 0.0
     pids: int = 0
+    cpu_periods: int = 0
+    """Periods of the CPU limit in which it wanted to run, and how many of them it was stopped in because it had used up its share."""
+    cpu_throttled: int = 0
+    forks_refused: int = 0
+    """Processes and threads that it could not start because of the limit of pids."""
+    dropped_bytes: int = 0
+    """Output that was thrown away because of the limit of the log rate, since this engine object opened."""
 
 
 @dataclass(frozen=True, slots=True)

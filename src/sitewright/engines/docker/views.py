@@ -43,4 +43,11 @@ def stats_from(answer: Mapping[str, Any]) -> Stats:
     reclaimable = detail.get("total_inactive_file", detail.get("inactive_file", 0))
     used = max(0, int(memory.get("usage", 0)) - int(reclaimable))
     cpu = int(((answer.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage", 0)) / 1e9
-    return Stats(used, cpu, int((answer.get("pids_stats") or {}).get("current", 0)))
+    held_back = (answer.get("cpu_stats") or {}).get("throttling_data") or {}
+    return Stats(
+        used,
+        cpu,
+        int((answer.get("pids_stats") or {}).get("current", 0)),
+        cpu_periods=int(held_back.get("periods", 0)),
+        cpu_throttled=int(held_back.get("throttled_periods", 0)),
+    )

@@ -300,8 +300,16 @@ class SandboxEngine:
         groups = self._ready().groups
         if held is None or held.exit is not None or groups is None:
             return Stats()
-        used = groups.usage(instance_id)
-        return Stats(used.memory_bytes, used.cpu_seconds, used.pids)
+        used, held_back = groups.usage(instance_id), groups.pressure(instance_id)
+        return Stats(
+            used.memory_bytes,
+            used.cpu_seconds,
+            used.pids,
+            cpu_periods=held_back.periods,
+            cpu_throttled=held_back.throttled,
+            forks_refused=held_back.forks_refused,
+            dropped_bytes=held.reader.dropped_bytes if held.reader is not None else 0,
+        )
 
     async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> ExecSession:
         """Run *argv* beside the running instance."""
