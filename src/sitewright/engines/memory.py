@@ -41,6 +41,8 @@ class World:
     """What outlives the engine object, as a machine outlives a daemon. Give one world to two engines to play a restart."""
 
     held: dict[str, _Held] = field(default_factory=dict)
+    stats: dict[str, Stats] = field(default_factory=dict)
+    """What an instance is said to use, where a test says it."""
 
 
 class MemoryEngine:
@@ -139,7 +141,8 @@ class MemoryEngine:
     async def stats(self, instance_id: str) -> Stats:
         """One process and 1 MiB while it runs."""
         held = self.world.held.get(instance_id)
-        return Stats(1024 * 1024, 0.0, 1) if held is not None and held.exit is None else Stats()
+        usual = Stats(1024 * 1024, 0.0, 1)
+        return self.world.stats.get(instance_id, usual) if held is not None and held.exit is None else Stats()
 
     async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> MemoryExecSession:  # noqa: ARG002
         """A session that echoes. Raises EngineError when it is not running."""

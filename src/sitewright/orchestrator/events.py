@@ -11,12 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from sitewright.domain.events import Event, EventKind
 from sitewright.domain.identity import new_id
+from sitewright.orchestrator.tally import Tally, when
 from sitewright.system.clock import Clock
 from sitewright.system.files import write_atomic
 
 log = logging.getLogger(__name__)
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+COUNTED = frozenset({EventKind.INSTANCE_OUT_OF_MEMORY})
+"""Kinds whose text says when it was and how often that day: who reads one line wants to know whether it happens all the time."""
 MOST_KEPT = 10_000
 """With the manager away for long, the oldest events go first: a node's disk is not for a flood of them."""
 
@@ -29,6 +32,7 @@ class EventSpool:
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=MOST_KEPT)
         self._lines = 0
+        self.tally = Tally(path.with_name("tally.json"))
 
     def load(self) -> None:
         """Read what was not acknowledged before; a line cut off by a crash is dropped."""
@@ -47,7 +51,10 @@ class EventSpool:
 
     def emit(self, kind: EventKind, site_id: str, channel_id: str, text: str) -> Event:
         """Keep a new event."""
-        event = Event(new_id(), kind, site_id, channel_id, self._clock.now(), text)
+        now = self._clock.now()
+        if kind in COUNTED:
+            text = f"{text.removesuffix('.')} {when(now, self.tally.again(channel_id, kind, now))}."
+        event = Event(new_id(), kind, site_id, channel_id, now, text)
         self._events.append(event)
         try:
             if self._lines >= 2 * MOST_KEPT:

@@ -35,9 +35,7 @@ def memory_kill_text(observed: Observed) -> str:
     """For the owner, when a part of an instance was killed and the rest goes on."""
     spec = observed.spec
     used = Exit(137, out_of_memory=True).in_words(spec.box.limits)
-    count = observed.memory_kills
-    often = f", {count} times since it started" if count > 1 else ""
-    return f"A process of {spec.process}.{index_of(observed)} was {used}{often}."
+    return f"A process of {spec.process}.{index_of(observed)} was {used}."
 
 
 def presume(memory: ChannelMemory, observed: Iterable[Observed], now: float) -> None:

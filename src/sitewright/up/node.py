@@ -36,6 +36,7 @@ from sitewright.orchestrator.events import EventSpool
 from sitewright.orchestrator.files import LiveFiles
 from sitewright.orchestrator.health import EngineProber
 from sitewright.orchestrator.heartbeat import Reporter
+from sitewright.orchestrator.limits import LimitWatch
 from sitewright.orchestrator.logs import LogStore
 from sitewright.orchestrator.memory import MemoryStore
 from sitewright.orchestrator.service import Handlers, NodeService, serve
@@ -81,6 +82,7 @@ class Node:
     engine: Engine
     builder: Builder
     orchestrator: Orchestrator
+    limits: LimitWatch
     reporter: Reporter
     sessions: ExecSessions
     files: LiveFiles
@@ -139,7 +141,8 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     reporter = Reporter(bus, orchestrator, events, info.name)
     await orchestrator.open()
     await builder.open()
-    return Node(settings, engine, builder, orchestrator, reporter, ExecSessions(bus, orchestrator), LiveFiles(settings), bus)
+    limits, sessions = LimitWatch(orchestrator), ExecSessions(bus, orchestrator)
+    return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), bus)
 
 
 def handlers(node: Node) -> Handlers:
@@ -189,7 +192,7 @@ async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     """Run the loops until *stop*; one that ends by itself ends the process, so that the supervisor starts it anew."""
     await serve(node.bus, node.settings.node, handlers(node))
     guard = DiskGuard(node.orchestrator)
-    work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), stop.wait()]
+    work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), node.limits.run(), stop.wait()]
     tasks = [asyncio.ensure_future(item) for item in work]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
