@@ -109,6 +109,10 @@ class Platform:
         headers = {"host": self.settings.manager_host, "authorization": f"Bearer {token}", **options.pop("headers", {})}
         return httpx.request(method, f"http://127.0.0.1:{self.settings.http_port}/api/v1{path}", headers=headers, timeout=30.0, **options)
 
+    def asleep(self, host: str) -> bool:
+        """Whether the router finds nobody there who would answer, and has whoever comes wait for a wake."""
+        return (self.settings.paths.routes / host / "asleep").exists()
+
     def site(self, name: str, source: Path | str = "") -> VisitedSite:
         """That site as a visitor and its owner see it."""
         host = f"{name}.{self.settings.domain}"
