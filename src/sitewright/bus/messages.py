@@ -307,6 +307,7 @@ METHODS: dict[str, tuple[type[Message], type[Message]]] = {
     "desired.put": (DesiredPut, Ack),
     "desired.compare": (DesiredDigest, DesiredDifference),
     "channel.state": (ChannelQuery, Heartbeat),
+    "channel.wake": (ChannelQuery, Ack),
     "build.start": (BuildRequest, BuildStatus),
     "build.status": (BuildQuery, BuildStatus),
     "build.cancel": (BuildQuery, BuildStatus),

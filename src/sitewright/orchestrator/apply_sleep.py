@@ -82,12 +82,10 @@ class SleepApplier:
         before = memory.sleep
         idle = memory.rest(now, steady).idle
         last = max(before.last_request_at, memory.last_request_at)
-        memory.sleep = replace(
-            before, stage=stage, since=now, shape=shape, idle=idle, last_request_at=max(before.last_request_at, memory.last_request_at)
-        )
+        memory.sleep = replace(before, stage=stage, since=now, shape=shape, idle=idle, last_request_at=last)
         memory.stage_at = steady
         if stage is SleepStage.AWAKE:
-            memory.sleep = Sleep(since=now, last_request_at=before.last_request_at)
+            memory.sleep = Sleep(since=now, last_request_at=last)
             memory.visited_at = steady
         elif stage in (SleepStage.FROZEN, SleepStage.STOPPED):
             self._tell(desired, _asleep_text(memory.sleep, frozen_before=before.stage is SleepStage.FROZEN))

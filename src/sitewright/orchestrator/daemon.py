@@ -10,9 +10,7 @@ import contextlib
 import heapq
 import itertools
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -21,7 +19,7 @@ from sitewright.domain.desired import ActualChannel, DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.sleep import SleepStage
 from sitewright.domain.traffic import HostTraffic
-from sitewright.engines.base import EngineState, InstanceSpec, Observed
+from sitewright.engines.base import EngineState, Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import steps
 from sitewright.orchestrator.apply import Applier, Tools
@@ -34,13 +32,12 @@ from sitewright.orchestrator.observe import actual_of, index_of, memory_kill_tex
 from sitewright.orchestrator.plan import plan
 from sitewright.orchestrator.report import of_channel, of_resting
 from sitewright.orchestrator.specs import tree_of
+from sitewright.orchestrator.strays import FULL_LOOK_SECONDS, Strays
+from sitewright.orchestrator.view import EngineView
 from sitewright.orchestrator.watch import ExitWatch
 
 log = logging.getLogger(__name__)
 
-FULL_LOOK_SECONDS = 3.0
-STRAY_SECONDS = 0.01
-"""A channel: the routes on disk are looked through so much more seldom, the more there are (20,000: every 200 s)."""
 TROUBLE_SECONDS = 5.0
 """When to try a channel again whose steps failed."""
 OPENED_AT_ONCE = 20
@@ -79,7 +76,9 @@ class Orchestrator:
         self.tools = tools
         self.store = store
         self.applier = Applier(tools, self.wake, self._used_folders)
-        self.applier.started = self._adopt_start
+        self._view = EngineView()
+        self._strays = Strays(store, self._view, tools.routes, self.applier)
+        self.applier.started = lambda spec: self._view.started(spec, tools.clock.now())
         self.watch = ExitWatch(self.wake)
         self.listeners: list[Listener] = []
         self.looked: list[Callable[[str], None]] = []
@@ -87,18 +86,12 @@ class Orchestrator:
         self.loop_seconds = 0.0
         self.agreed = False
         """Whether this node lacked nothing when the manager last compared: only then may what nobody names be deleted."""
-        self._observed: dict[str, tuple[Observed, ...]] = {}
-        self._newer: dict[str, tuple[Observed, ...]] = {}
-        """What this process itself has changed while the engine was being asked."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._dirty: set[str] = set()
         self._timers: list[tuple[float, int, str]] = []
         self._counter = itertools.count()
         self._woken = asyncio.Event()
-        self._unwanted: dict[str, float] = {}
-        self._stray_routes: frozenset[str] = frozenset()
         self._full_at = 0.0
-        self._strays_at = 0.0
 
     # --- from outside ---
     def wake(self, channel_id: str) -> None:
@@ -127,7 +120,7 @@ class Orchestrator:
     @property
     def instance_count(self) -> int:
         """How many instances the engine holds, as of the last look."""
-        return sum(map(len, self._observed.values()))
+        return len(self._view)
 
     def forget_removed(self, known: frozenset[str]) -> None:
         """Drop the last trace of removed channels that the manager no longer knows; until then it guards against a late message."""
@@ -138,11 +131,11 @@ class Orchestrator:
 
     def observed(self, channel_id: str) -> tuple[Observed, ...]:
         """The engine's view of one channel, as of the last look."""
-        return self._observed.get(channel_id, ())
+        return self._view.of(channel_id)
 
     def running(self) -> list[DesiredChannel]:
         """The channels of which the engine holds anything."""
-        return [desired for channel_id in self._observed if (desired := self.store.get(channel_id)) is not None]
+        return [desired for channel_id in self._view if (desired := self.store.get(channel_id)) is not None]
 
     async def actual(self, channel_id: str, *, with_stats: bool = False) -> ActualChannel:
         """What this node does for one channel."""
@@ -173,12 +166,12 @@ class Orchestrator:
                 self._dirty.add(channel_id)
             if number % OPENED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        log.info("orchestrator.adopted", extra={"channels": len(self.store.ids()), "instances": sum(map(len, self._observed.values()))})
+        log.info("orchestrator.adopted", extra={"channels": len(self.store.ids()), "instances": len(self._view)})
 
     def _most_urgent_first(self) -> list[str]:
         """Those that run something come before those of which only a folder is served."""
-        running = [channel_id for channel_id in self.store.ids() if channel_id in self._observed]
-        return [*running, *(channel_id for channel_id in self.store.ids() if channel_id not in self._observed)]
+        running = [channel_id for channel_id in self.store.ids() if channel_id in self._view]
+        return [*running, *(channel_id for channel_id in self.store.ids() if channel_id not in self._view)]
 
     async def _open_channel(self, desired: DesiredChannel, now: float) -> None:
         """Give the router what it serves of the channel; who needs no more than that is not looked at again."""
@@ -234,7 +227,7 @@ class Orchestrator:
         now = self.tools.clock.now()
         if not 0 <= now - self._full_at < FULL_LOOK_SECONDS:
             self._full_at = now
-            self._full_look(now)
+            self._strays.look(now)
         while self._timers and self._timers[0][0] <= now:
             self._dirty.add(heapq.heappop(self._timers)[2])
         due, self._dirty = self._dirty, set()
@@ -248,20 +241,12 @@ class Orchestrator:
         self.loop_seconds = self.tools.clock.steady() - began
 
     async def _observe(self) -> None:
-        found: dict[str, list[Observed]] = defaultdict(list)
-        self._newer.clear()
+        self._view.ask()
         everything = await self.tools.engine.observe()
         for item in everything:
-            found[item.spec.channel_id].append(item)
             if not self.tools.logs.knows(item.spec.id):
                 self._adopt_logs(item)
-        fresh = {channel_id: tuple(items) for channel_id, items in found.items()}
-        fresh.update(self._newer)
-        self._dirty.update(self._newer)
-        for channel_id in fresh.keys() | self._observed.keys():
-            if fresh.get(channel_id) != self._observed.get(channel_id):
-                self._dirty.add(channel_id)
-        self._observed = fresh
+        self._dirty |= self._view.answer(everything)
         self._tell_memory_kills(everything)
         self.watch.update(everything)
 
@@ -316,7 +301,7 @@ class Orchestrator:
             outcome = plan(desired, self._look_at(desired, memory), self.tools.clock.now(), self._tree_of(desired))
             for step in outcome.steps:
                 await self.applier.do(desired, step)
-                self._adopt_freeze(channel_id, step)
+                self._view.done(channel_id, step)
             self._say(desired, memory, outcome.problem)
             self._schedule(memory, channel_id, outcome.next_at)
             again = any(isinstance(step, LOOK_AGAIN) for step in outcome.steps)
@@ -330,22 +315,6 @@ class Orchestrator:
         for told in self.looked:
             told(channel_id)
         return again
-
-    def _adopt_start(self, spec: InstanceSpec) -> None:
-        """What was started is there, before the engine is asked again: nobody starts a second one meanwhile."""
-        item = Observed(spec, EngineState.RUNNING, self.tools.clock.now())
-        self._adopt(spec.channel_id, (*self.observed(spec.channel_id), item))
-
-    def _adopt_freeze(self, channel_id: str, step: steps.Step) -> None:
-        """The same for what was frozen or thawed."""
-        if not isinstance(step, steps.Freeze | steps.Thaw):
-            return
-        state = EngineState.FROZEN if isinstance(step, steps.Freeze) else EngineState.RUNNING
-        items = self.observed(channel_id)
-        self._adopt(channel_id, tuple(replace(i, state=state) if i.spec.id == step.instance.id else i for i in items))
-
-    def _adopt(self, channel_id: str, items: tuple[Observed, ...]) -> None:
-        self._observed[channel_id] = self._newer[channel_id] = items
 
     # --- waking ---
     async def rouse(self, channel_id: str, who: str) -> None:
@@ -400,33 +369,6 @@ class Orchestrator:
             known = explain_start([problem, *(line.text for line in lines)])
             last = (line.text[:400] for line in lines[-LAST_LINES:])
             memory.problem = "\n".join([problem, *([known] if known else []), "Last lines of its output:", *last])
-
-    # --- the full look ---
-    def _full_look(self, now: float) -> None:
-        """Whatever no message told: instances and routes that nobody wants. Only what is seen twice, a whole look apart, goes."""
-        self._stop_orphans(now)
-        if not 0 <= now - self._strays_at < max(FULL_LOOK_SECONDS, STRAY_SECONDS * len(self.store.ids())):
-            self._strays_at = now
-            self._remove_stray_routes()
-
-    def _remove_stray_routes(self) -> None:
-        stray = self.tools.routes.channels() - self.store.ids() - self.store.damaged
-        for channel_id in stray & self._stray_routes:
-            self.tools.routes.remove(channel_id)
-        self._stray_routes = frozenset(stray - self._stray_routes)
-
-    def _stop_orphans(self, now: float) -> None:
-        seen: dict[str, float] = {}
-        for channel_id, items in self._observed.items():
-            if self.store.told(channel_id) is not None or channel_id in self.store.damaged:
-                continue
-            for item in items:
-                first = self._unwanted.get(item.spec.id, now)
-                seen[item.spec.id] = first
-                if now - first >= FULL_LOOK_SECONDS:
-                    self.applier.end_orphan(item)
-                    seen[item.spec.id] = now
-        self._unwanted = seen
 
     def _used_folders(self, desired: DesiredChannel) -> frozenset[Path]:
         """Folders of the channel that must not be deleted: mounted by an instance, wanted, or served."""

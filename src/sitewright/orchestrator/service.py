@@ -31,6 +31,8 @@ from sitewright.orchestrator.streams import ExecSessions
 LONGEST_WAIT_SECONDS = 25.0
 """Less than a request's own time limit must be; a reader asks again."""
 
+PERSON = "somebody who asked for it"
+
 Handlers = dict[str, Callable[[Any], Awaitable[Message]]]
 
 
@@ -51,6 +53,7 @@ class NodeService:
             "desired.put": self.put,
             "desired.compare": self.compare,
             "channel.state": self.state,
+            "channel.wake": self.wake,
             "log.read": self.read_log,
             "exec.open": self._sessions.open,
             "files.list": self._files.list,
@@ -78,6 +81,16 @@ class NodeService:
         if self._orchestrator.store.get(message.channel_id) is None:
             raise NotFoundError("This node knows nothing of that channel.")
         return await self._reporter.message((message.channel_id,), full=False, with_stats=True)
+
+    async def wake(self, message: ChannelQuery) -> Ack:
+        """Wake a channel because a person asks; nothing happens when it is awake. Answers when it was begun, not when it is done.
+
+        Raises NotFoundError when this node was told nothing about it.
+        """
+        if self._orchestrator.store.told(message.channel_id) is None:
+            raise NotFoundError("This node knows nothing of that channel.")
+        await self._orchestrator.rouse(message.channel_id, PERSON)
+        return Ack()
 
     async def read_log(self, query: LogQuery) -> LogPage:
         """Lines of a build, or of a channel's processes."""

@@ -41,6 +41,7 @@ from sitewright.orchestrator.logs import LogStore
 from sitewright.orchestrator.memory import MemoryStore
 from sitewright.orchestrator.service import Handlers, NodeService, serve
 from sitewright.orchestrator.streams import ExecSessions
+from sitewright.orchestrator.wake import WakeServer
 from sitewright.router.table import RouteTable
 from sitewright.system.clock import SystemClock
 from sitewright.system.log import configure_logging
@@ -87,6 +88,7 @@ class Node:
     sessions: ExecSessions
     files: LiveFiles
     bus: Bus
+    waker: WakeServer
 
 
 def _feeder(logs: LogStore, builder: Builder) -> Callable[[str, bytes], None]:
@@ -140,9 +142,11 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     orchestrator = Orchestrator(tools, DesiredStore(settings.paths.desired))
     reporter = Reporter(bus, orchestrator, events, info.name)
     await orchestrator.open()
+    waker = WakeServer(orchestrator)
+    await waker.open()
     await builder.open()
     limits, sessions = LimitWatch(orchestrator), ExecSessions(bus, orchestrator)
-    return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), bus)
+    return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), bus, waker)
 
 
 def handlers(node: Node) -> Handlers:
@@ -163,6 +167,7 @@ def handlers(node: Node) -> Handlers:
 
 async def close(node: Node) -> None:
     """Let go of everything; instances and unfinished work stay and are taken up again."""
+    await node.waker.close()
     await node.sessions.close()
     await node.builder.close()
     await node.orchestrator.close()
