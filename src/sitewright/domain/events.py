@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     SCALED = "channel.scaled"
     CONFIGURED = "channel.configured"
     ROLLED_BACK = "release.rolled_back"
+    CHANGE_FAILED = "change.failed"
     SLEPT = "site.slept"
     WOKE = "site.woke"
     WAKE_FAILED = "site.wake_failed"

@@ -24,7 +24,7 @@ class Site:
 class Sighting:
     """All that a site's state follows from: its production channel and the operation that is queued or under way.
 
-    ``web`` are the states of its web instances; ``static`` needs none.
+    ``web`` are the states of its web instances; ``static`` needs none. ``asleep``: nobody visits it, and who comes wakes it.
     """
 
     power: Power
@@ -32,6 +32,7 @@ class Sighting:
     static: bool
     web: tuple[InstanceState, ...]
     operation: OperationKind | None = None
+    asleep: bool = False
 
 
 def state_of(seen: Sighting) -> SiteState:
@@ -44,6 +45,8 @@ def state_of(seen: Sighting) -> SiteState:
         return SiteState.DEPLOYING
     if seen.power is Power.OFF:
         return SiteState.STOPPED
+    if seen.asleep and not seen.static:
+        return SiteState.SLEEPING
     if seen.static or InstanceState.READY in seen.web:
         return SiteState.RUNNING
     return _without_ready(seen.web)

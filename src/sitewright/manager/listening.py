@@ -18,11 +18,13 @@ from sitewright.manager.audit.services import record_events
 from sitewright.manager.operations.services import ring_site
 from sitewright.manager.releases.services import FINISHED, record_build_status
 from sitewright.manager.sites import reports
+from sitewright.manager.sites.spreading import spread
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 COMPARE_SECONDS = 30.0
+SPREAD_SECONDS = 2.0
 
 
 class Listener:
@@ -32,7 +34,7 @@ class Listener:
         self._node = node
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reports")
         self._comparer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compare")
-        self._comparing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def prepare(self, bus: Bus) -> None:
         """Subscribe to everything that nodes say."""
@@ -40,7 +42,7 @@ class Listener:
         await bus.subscribe(node_topic("*", "build"), BuildStatus, self._build)
         await bus.serve(node_topic("*", "events"), EventBatch, self._events, MANAGER_QUEUE)
         await bus.serve(node_topic("*", "hello"), Hello, self._hello, MANAGER_QUEUE)
-        self._comparing = asyncio.create_task(self._compare_for_ever())
+        self._tasks = [asyncio.create_task(work()) for work in (self._compare_for_ever, self._spread_for_ever)]
 
     def close(self) -> None:
         """End the writing threads; what was heard is written first."""
@@ -54,7 +56,9 @@ class Listener:
     async def _heartbeat(self, subject: str, beat: Heartbeat) -> None:
         if not _speaks_for_itself(subject, beat.node):
             return
-        await self._write(lambda: _heard(beat))
+        untold = await self._write(lambda: _heard(beat))
+        if untold:
+            self._later(lambda: reports.push_soon(untold))
 
     async def _build(self, subject: str, status: BuildStatus) -> None:
         await self._write(lambda: _built(subject.split(".")[1], status))
@@ -65,14 +69,22 @@ class Listener:
 
     async def _hello(self, hello: Hello) -> Message:
         await self._write(lambda: reports.record_hello(hello))
-        asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, lambda: _compare(hello.node))
+        self._later(lambda: _compare(hello.node))
         return Ack()
+
+    def _later(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """In the thread that talks to nodes: one that is slow to answer delays nobody's reports."""
+        return asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, work)
 
     async def _compare_for_ever(self) -> None:
         while True:
             await asyncio.sleep(COMPARE_SECONDS)
-            work = asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, lambda: _compare(self._node))
-            await asyncio.wait([work])
+            await asyncio.wait([self._later(lambda: _compare(self._node))])
+
+    async def _spread_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SPREAD_SECONDS)
+            await asyncio.wait([self._later(_spread)])
 
 
 def _speaks_for_itself(subject: str, node: str) -> bool:
@@ -83,9 +95,13 @@ def _speaks_for_itself(subject: str, node: str) -> bool:
     return False
 
 
-def _heard(beat: Heartbeat) -> None:
-    for site_id in reports.record_heartbeat(beat):
+def _heard(beat: Heartbeat) -> list[str]:
+    """Write it down; ids of the channels of which their node has to be told something."""
+    news = reports.record_heartbeat(beat)
+    untold = reports.forget_aborted(beat)
+    for site_id in news:
         ring_site(site_id)
+    return untold
 
 
 def _built(node: str, status: BuildStatus) -> None:
@@ -93,6 +109,13 @@ def _built(node: str, status: BuildStatus) -> None:
     site_id = record_build_status(status, node)
     if site_id is not None and status.state.value in FINISHED:
         ring_site(site_id)
+
+
+def _spread() -> None:
+    try:
+        reports.push_soon(spread())
+    except Error:
+        log.exception("plans.not_spread")
 
 
 def _compare(node: str) -> None:

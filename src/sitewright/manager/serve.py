@@ -12,6 +12,7 @@ from sitewright.config.settings import load_settings
 from sitewright.errors import PreflightError, SitewrightError
 from sitewright.manager.keys import read_keys
 from sitewright.system.log import configure_logging
+from sitewright.system.readiness import inherited_socket
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def main() -> int:
             logging.getLogger(noisy).addFilter(_worth_keeping)
         if not read_keys(settings.paths):
             raise PreflightError("The manager is not set up.", resolution="Run `python -m sitewright.manager.setup` first.")
-        serve(listening_socket(settings.paths.manager_socket))
+        serve(inherited_socket("SITEWRIGHT_MANAGER_FD") or listening_socket(settings.paths.manager_socket))
     except SitewrightError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -58,6 +59,7 @@ def serve(listener: socket.socket) -> None:
 
     from sitewright.manager.asgi import application  # noqa: PLC0415 - starts Django
     from sitewright.manager.process import Process  # noqa: PLC0415
+    from sitewright.manager.server import Server  # noqa: PLC0415
 
     settings = load_settings()
     process = Process(settings, threads=settings.workers)
@@ -74,7 +76,7 @@ def serve(listener: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
             ws="websockets-sansio",
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
     finally:
         process.stop()
 

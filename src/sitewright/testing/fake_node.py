@@ -34,7 +34,7 @@ from sitewright.bus.messages import (
     StreamChunk,
 )
 from sitewright.bus.subjects import node_topic, rpc, stream_in, stream_out
-from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
+from sitewright.domain.desired import ActualCanary, ActualChannel, ActualCron, ActualInstance, CanaryState, DesiredChannel
 from sitewright.domain.processes import Listen, ProcessSpec
 from sitewright.domain.release import Blueprint
 from sitewright.domain.states import BuildState, InstanceState, Power
@@ -57,6 +57,12 @@ class Behaviour:
     """Answers nothing."""
     slow: bool = False
     """Takes what it is told, but does nothing until ``catch_up``."""
+    canary: CanaryState = CanaryState.SERVING
+    """What becomes of a release on trial."""
+    canary_reason: str = ""
+    sleep: str = "awake"
+    """The stage of every channel; a wake makes it `awake`."""
+    crons: tuple[ActualCron, ...] = ()
 
 
 @dataclass
@@ -87,6 +93,7 @@ class FakeNode:
             ("desired.put", DesiredPut, self._put),
             ("desired.compare", DesiredDigest, self._compare),
             ("channel.state", ChannelQuery, self._state),
+            ("channel.wake", ChannelQuery, self._wake),
             ("build.start", BuildRequest, self._build),
             ("build.status", BuildQuery, self._status),
             ("build.cancel", BuildQuery, self._cancel),
@@ -149,13 +156,63 @@ class FakeNode:
         """What it says of one channel."""
         wanted = self.desired[channel_id]
         release = self.serving.get(channel_id, "")
-        instance = ActualInstance(
-            id=f"i-{channel_id}", channel_id=channel_id, process="web", release_id=release, state=InstanceState.READY.value, since=self.now
+        channel = ActualChannel(
+            channel_id,
+            wanted.generation,
+            self.applied.get(channel_id, 0),
+            problem,
+            self._instances(wanted, release),
+            sleep=self.behaviour.sleep,
+            sleep_since=self.now,
+            saved_bytes=0 if self.behaviour.sleep == "awake" else 48 * 1024 * 1024,
+            last_request_at=self.now - 60,
+            canary=self._canary(wanted),
+            crons=self.behaviour.crons,
         )
-        instances = (instance,) if release and self.behaviour.blueprint.process("web") else ()
-        channel = ActualChannel(channel_id, wanted.generation, self.applied.get(channel_id, 0), problem, instances)
         self.sequence += 1
         return Heartbeat(node=self.name, at=self.now + self.sequence, sequence=self.sequence, full=False, channels=(channel,))
+
+    def _instances(self, wanted: DesiredChannel, release: str) -> tuple[ActualInstance, ...]:
+        """One of every process that runs all the time and is wanted; none of what sleeps deeply."""
+        if not release or wanted.release is None or self.behaviour.sleep == "stopped":
+            return ()
+        state = InstanceState.FROZEN if self.behaviour.sleep == "frozen" else InstanceState.READY
+        return tuple(
+            ActualInstance(
+                id=f"i-{wanted.channel_id}-{spec.type}-{number}",
+                channel_id=wanted.channel_id,
+                process=spec.type,
+                release_id=release,
+                state=state.value,
+                since=self.now,
+            )
+            for spec in wanted.release.blueprint.processes
+            if spec.schedule is None and spec.type != "release"
+            for number in range(wanted.scale_of(spec.type).count)
+        )
+
+    def _canary(self, wanted: DesiredChannel) -> ActualCanary | None:
+        if wanted.canary is None:
+            return None
+        return ActualCanary(
+            release_id=wanted.canary.release.id,
+            state=self.behaviour.canary,
+            slots=wanted.canary.slots,
+            requests=120,
+            errors=1,
+            latency=0.021,
+            old_requests=880,
+            old_errors=4,
+            old_latency=0.019,
+            reason=self.behaviour.canary_reason,
+        )
+
+    async def _wake(self, query: ChannelQuery) -> Message:
+        self._check()
+        self.behaviour.sleep = "awake"
+        if query.channel_id in self.desired:
+            await self._say(self.heartbeat(query.channel_id))
+        return Ack()
 
     async def _compare(self, digest: DesiredDigest) -> Message:
         self._check()

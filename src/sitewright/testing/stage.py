@@ -17,7 +17,7 @@ from sitewright.manager.operations.registry import all_handlers
 from sitewright.manager.operations.services import ring_site
 from sitewright.manager.releases.services import record_build_status
 from sitewright.manager.runtime import Runtime, install
-from sitewright.manager.sites.reports import record_heartbeat
+from sitewright.manager.sites.reports import forget_aborted, push_soon, record_heartbeat
 from sitewright.system.clock import FakeClock
 from sitewright.testing.fake_node import FakeNode
 
@@ -44,8 +44,10 @@ class Stage:
         """Write down what the node has said."""
         for message in self.node.take():
             if isinstance(message, Heartbeat):
-                for site_id in record_heartbeat(message):
+                news, untold = record_heartbeat(message), forget_aborted(message)
+                for site_id in news:
                     ring_site(site_id)
+                push_soon(untold)
             elif built := record_build_status(message, self.node.name):
                 ring_site(built)
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from sitewright.domain.operation import OperationKind
 from sitewright.manager.api.wiring import build
 from sitewright.manager.operations.models import Operation
-from sitewright.manager.releases.models import Build
+from sitewright.manager.releases.models import Build, Release
 from sitewright.manager.sites import services
 from sitewright.manager.sites.models import Channel, EnvVar, Site
 
@@ -61,6 +62,20 @@ ROWS = {
     "startSite": Row("POST", "/sites/guestbook/start", WORK),
     "stopSite": Row("POST", "/sites/guestbook/stop", WORK),
     "restartSite": Row("POST", "/sites/guestbook/restart", WORK),
+    "getScale": Row("GET", "/sites/guestbook/scale", LOOK),
+    "scaleSite": Row("PATCH", "/sites/guestbook/scale", WORK, {"processes": {"web": {"count": 2}}}),
+    "getSettings": Row("GET", "/sites/guestbook/settings", LOOK),
+    "changeSettings": Row("PATCH", "/sites/guestbook/settings", WORK, {"affinity": "cookie"}),
+    "rollBackSite": Row("POST", "/sites/returning/rollback", WORK, {}),
+    "getCanary": Row("GET", "/sites/guestbook/canary", LOOK),
+    "promoteCanary": Row("POST", "/sites/returning-too/canary/promote", WORK),
+    "abortCanary": Row("POST", "/sites/returning-too/canary/abort", WORK),
+    "listCrons": Row("GET", "/sites/guestbook/crons", LOOK),
+    "wakeSite": Row("POST", "/sites/guestbook/wake", (401, 404, 403, 200, 200)),
+    "listPlans": Row("GET", "/plans", ANYBODY),
+    "createPlan": Row("POST", "/plans", (401, 403, 403, 403, 403), {"name": "large"}),
+    "changePlan": Row("PATCH", "/plans/small", (401, 403, 403, 403, 403), {"memory_mb": 64}),
+    "changeTeam": Row("PATCH", "/teams/choir", (401, 404, 403, 403, 200), {"plan": "small"}),
     "listEnv": Row("GET", "/sites/guestbook/env", LOOK),
     "changeEnv": Row("PATCH", "/sites/guestbook/env", WORK, {"set": {"A": {"value": "1"}}}),
     "listEvents": Row("GET", "/sites/guestbook/events", LOOK),
@@ -85,12 +100,27 @@ def test_every_operation_of_the_api_has_a_row():
     assert operation_ids() == set(ROWS)
 
 
+def _second_releases(cast):
+    """Two more sites: one that can return to a release, one with a release on trial."""
+    first = Channel.objects.get(site__name="guestbook").release
+    for number, name in enumerate(("returning", "returning-too"), 50):
+        site = Site.objects.create(number=number, name=name, team=cast.choir)
+        channel = Channel.objects.create(site=site, node="node1", generation=1)
+        old, new = (
+            Release.objects.create(channel=channel, number=one, droplet="d" * 64, blueprint=first.blueprint, live_at=timezone.now())
+            for one in (1, 2)
+        )
+        trial = {"release": old, "canary_release": new, "canary_slots": 2} if name == "returning-too" else {"release": new}
+        Channel.objects.filter(id=channel.id).update(**trial)
+
+
 @pytest.fixture
 def ids(cast, stage, guestbook):
     """What stands in braces in a path."""
     Channel.objects.update(mode="live")
     stage.node.files["a.txt"] = b"a"
     finished = Operation.objects.get()
+    _second_releases(cast)
     cancelled = services.act(cast.alice, guestbook, OperationKind.RESTART)
     from sitewright.manager.operations.services import cancel
 

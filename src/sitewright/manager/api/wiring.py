@@ -21,8 +21,10 @@ from sitewright.manager.sites.api.env import router as env
 from sitewright.manager.sites.api.files import router as files
 from sitewright.manager.sites.api.lists import router as lists
 from sitewright.manager.sites.api.logs import router as logs
+from sitewright.manager.sites.api.running import router as running
 from sitewright.manager.sites.api.sites import router as sites
 from sitewright.manager.teams.api import router as teams
+from sitewright.manager.teams.api_plans import router as plans
 
 DESCRIPTION = """Everything that the pages and the command line do.
 
@@ -42,7 +44,8 @@ def build() -> NinjaAPI:
     api.add_router("", releases)
     api.add_router("/teams", teams)
     api.add_router("/operations", operations)
-    for router in (sites, env, lists, logs, files):
+    api.add_router("/plans", plans)
+    for router in (sites, running, env, lists, logs, files):
         api.add_router("/sites", router)
     _answer_errors(api)
     return api

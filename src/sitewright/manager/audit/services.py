@@ -14,13 +14,16 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites.models import Site
 
+AGAIN = frozenset(kind for kind in EventKind if kind.value.endswith("failed"))
+"""What is told at every try of an operation."""
+
 
 def happened(operation: Operation, kind: EventKind, text: str) -> None:
     """A line in the timeline of the operation's site; once a kind and operation, however often it is said."""
     if operation.site_id is None:
         return
     TimelineEvent.objects.get_or_create(
-        id=f"{operation.id}-{operation.fence if kind.value.endswith('failed') else 0}-{kind.value}",
+        id=f"{operation.id}-{operation.fence if kind in AGAIN else 0}-{kind.value}",
         defaults={
             "site_id": operation.site_id,
             "kind": kind.value,

@@ -20,6 +20,11 @@ TITLES: Final = {
     OperationKind.ENV: "Change variables of {}",
     OperationKind.RENAME: "Rename {}",
     OperationKind.DELETE: "Delete {}",
+    OperationKind.SCALE: "Scale {}",
+    OperationKind.CONFIGURE: "Change settings of {}",
+    OperationKind.ROLLBACK: "Return {} to another release",
+    OperationKind.PROMOTE: "Promote the trial of {}",
+    OperationKind.ABORT: "End the trial of {}",
 }
 
 

@@ -7,7 +7,7 @@ from functools import cache
 
 from sitewright.domain.operation import OperationKind
 from sitewright.manager.operations.handlers import Handler
-from sitewright.manager.operations.kinds import delete, deploy, env, power, rename
+from sitewright.manager.operations.kinds import canary, change, delete, deploy, env, power, rename, rollback
 
 
 @cache
@@ -21,6 +21,11 @@ def all_handlers() -> Mapping[OperationKind, Handler]:
         power.Restart(),
         env.ChangeEnv(),
         rename.Rename(),
+        change.Scale(),
+        change.Configure(),
+        rollback.Rollback(),
+        canary.Promote(),
+        canary.Abort(),
         delete.Delete(),
     )
     return {handler.kind: handler for handler in handlers}

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from sitewright.domain.states import BuildState
 from sitewright.manager.columns import id_column, one_of
+
+
+class Trial(StrEnum):
+    """What became of a release that was put on trial; "" when it never was."""
+
+    NONE = ""
+    RUNNING = "running"
+    PROMOTED = "promoted"
+    ABORTED = "aborted"
 
 
 class Upload(models.Model):
@@ -71,8 +82,16 @@ class Release(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
+    live_at = models.DateTimeField(null=True, blank=True)
+    """When visitors last began to get it; None when they never did."""
+    trial = models.CharField(max_length=16, blank=True, default=Trial.NONE.value)
+    trial_reason = models.TextField(blank=True, default="")
+
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["channel", "number"], name="release_number"),)
+        constraints = (
+            models.UniqueConstraint(fields=["channel", "number"], name="release_number"),
+            one_of("trial", Trial, "release_trial"),
+        )
         ordering = ("-number",)
 
     def __str__(self) -> str:

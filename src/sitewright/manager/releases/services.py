@@ -14,8 +14,10 @@ from sitewright.domain.release import KEPT_RELEASES
 from sitewright.domain.states import BuildState, Mode
 from sitewright.manager.accounts.models import User
 from sitewright.manager.releases.models import Build, Release
-from sitewright.manager.sites.desired import blueprint_document, environment
+from sitewright.manager.sites.blueprints import blueprint_document
+from sitewright.manager.sites.desired import environment
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.teams.plans import allowance_for
 from sitewright.manager.teams.services import usage
 
 FINISHED = (BuildState.SUCCEEDED.value, BuildState.FAILED.value, BuildState.CANCELLED.value)
@@ -35,7 +37,7 @@ def request_of(build: Build, source: Source, mode: Mode) -> BuildRequest:
     channel = build.channel
     kind: Literal["live", "released"] = "live" if mode is Mode.LIVE else "released"
     team = channel.site.team
-    left = max(team.max_disk_bytes - usage(team).disk_bytes, 1)
+    left = min(max(team.max_disk_bytes - usage(team).disk_bytes, 1), allowance_for(team).disk_bytes)
     return BuildRequest(
         build_id=build.id,
         site_id=channel.site_id,
@@ -96,7 +98,7 @@ def record_release(build: Build) -> Release:
 
 
 def kept_releases(channel: Channel) -> frozenset[str]:
-    """Ids of the releases that the channel can return to: the live one and the newest few; droplets of others are collected."""
+    """Ids of the releases that the channel can return to: the live one, the one on trial, the newest few; other droplets are collected."""
     newest = Release.objects.filter(channel=channel).exclude(droplet="").order_by("-number").values_list("id", flat=True)
-    live = (channel.release_id,) if channel.release_id else ()
-    return frozenset((*newest[:KEPT_RELEASES], *live))
+    used = (one for one in (channel.release_id, channel.canary_release_id) if one)
+    return frozenset((*newest[:KEPT_RELEASES], *used))

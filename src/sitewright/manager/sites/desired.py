@@ -6,33 +6,22 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import F
-from pydantic import TypeAdapter
 
 from sitewright.bus.messages import Ack, DesiredPut
-from sitewright.domain.desired import DesiredChannel
-from sitewright.domain.processes import ProcessScale
-from sitewright.domain.release import Blueprint
+from sitewright.domain.desired import Canary, DesiredChannel, Strategy
 from sitewright.domain.release import Release as ReleaseValue
+from sitewright.domain.route import Affinity
 from sitewright.domain.states import Mode, Power
 from sitewright.errors import ConflictError, EngineError
 from sitewright.manager.bus import NodeClient
 from sitewright.manager.keys import decrypt
 from sitewright.manager.releases.models import Release
 from sitewright.manager.runtime import runtime
+from sitewright.manager.sites.blueprints import blueprint_of
 from sitewright.manager.sites.models import Channel, RemovedChannel
-
-_BLUEPRINT = TypeAdapter(Blueprint)
-_SCALE = TypeAdapter(tuple[ProcessScale, ...])
-
-
-def blueprint_of(document: Any) -> Blueprint:
-    """A stored blueprint as a value."""
-    return _BLUEPRINT.validate_python(document)
-
-
-def blueprint_document(blueprint: Blueprint) -> Any:
-    """A blueprint as JSON for a column."""
-    return _BLUEPRINT.dump_python(blueprint, mode="json")
+from sitewright.manager.sites.scale import scale_of, wanted_memory
+from sitewright.manager.teams.allowance import sleep_of, visits_of
+from sitewright.manager.teams.plans import allowance_for
 
 
 def release_value(release: Release | None) -> ReleaseValue | None:
@@ -55,6 +44,7 @@ def environment(channel: Channel) -> tuple[tuple[str, str], ...]:
 
 def desired_of(channel: Channel) -> DesiredChannel:
     """Everything its node needs to know of *channel*."""
+    allowance = allowance_for(channel.site.team)
     return DesiredChannel(
         site_id=channel.site_id,
         site_name=channel.site.name,
@@ -65,11 +55,22 @@ def desired_of(channel: Channel) -> DesiredChannel:
         mode=Mode(channel.mode),
         power=Power(channel.power),
         release=release_value(channel.release),
-        scale=_SCALE.validate_python(channel.scale),
+        scale=scale_of(channel, allowance),
         env=environment(channel),
         hosts=tuple(channel.routes.values_list("host", flat=True)),
         restart=channel.restart,
+        sleep=sleep_of(allowance, channel.freeze_after_seconds, channel.stop_after_seconds),
+        affinity=Affinity(channel.affinity),
+        canary=_canary(channel),
+        strategy=Strategy(channel.strategy),
+        max_surge=channel.max_surge,
+        visits=visits_of(allowance, channel.visits),
     )
+
+
+def _canary(channel: Channel) -> Canary | None:
+    release = release_value(channel.canary_release)
+    return Canary(release, channel.canary_slots) if release is not None else None
 
 
 def removed_desired(tomb: RemovedChannel) -> DesiredChannel:
@@ -87,11 +88,17 @@ def removed_desired(tomb: RemovedChannel) -> DesiredChannel:
 
 
 def change(channel: Channel, **fields: Any) -> int:
-    """Change what is wanted; the new generation. Raises ConflictError when somebody else changed it meanwhile."""
+    """Change what is wanted; the new generation. Raises ConflictError when somebody else changed it meanwhile.
+
+    What follows from the change and the team's plan (the memory that it may take) is written beside it.
+    """
     rows = Channel.objects.filter(id=channel.id, generation=channel.generation)
     if not rows.update(generation=F("generation") + 1, **fields):
         raise ConflictError("Somebody else has just changed this site.", resolution="Look again, then repeat it.")
     channel.refresh_from_db()
+    allowance = allowance_for(channel.site.team)
+    channel.wanted_memory_bytes, channel.plan_stamp = wanted_memory(channel, allowance), allowance.stamp
+    Channel.objects.filter(id=channel.id).update(wanted_memory_bytes=channel.wanted_memory_bytes, plan_stamp=channel.plan_stamp)
     return channel.generation
 
 
@@ -108,5 +115,5 @@ def push(channel_id: str) -> None:
     if tomb is not None:
         tell(tomb.node, removed_desired(tomb))
         return
-    channel = Channel.objects.select_related("site", "release").get(id=channel_id)
+    channel = Channel.objects.select_related("site__team", "release", "canary_release").get(id=channel_id)
     tell(channel.node, desired_of(channel))

@@ -6,6 +6,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from sitewright.domain.desired import Strategy
+from sitewright.domain.route import Affinity
+from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import InstanceState, Mode, Power
 from sitewright.manager.columns import id_column, one_of
 
@@ -67,8 +70,22 @@ class Channel(models.Model):
     mode = models.CharField(max_length=16, default=Mode.RELEASED.value)
     power = models.CharField(max_length=16, default=Power.ON.value)
     release = models.ForeignKey("releases.Release", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    scale = models.JSONField(default=list, blank=True)
-    """List of ProcessScale as JSON."""
+    scale = models.JSONField(default=dict, blank=True)
+    """Process type → what differs from the plan: {"count", "memory_mb", "cpu_millicores"}, each only when the owner has said so."""
+    freeze_after_seconds = models.FloatField(null=True, blank=True)
+    stop_after_seconds = models.FloatField(null=True, blank=True)
+    """None is the plan's; 0 is never, which only a plan that is always on allows."""
+    affinity = models.CharField(max_length=16, default=Affinity.NONE.value)
+    strategy = models.CharField(max_length=16, default=Strategy.ROLLING.value)
+    max_surge = models.PositiveIntegerField(default=1)
+    visits = models.JSONField(default=dict, blank=True)
+    """{"connections", "requests_per_second", "body_mb"}, each only when the owner wants less than the plan allows."""
+    canary_release = models.ForeignKey("releases.Release", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    canary_slots = models.PositiveIntegerField(default=0)
+    wanted_memory_bytes = models.BigIntegerField(default=0)
+    """What all its processes may take together; follows from release, scale and plan."""
+    plan_stamp = models.CharField(max_length=40, blank=True, default="")
+    """The plan and its revision that the present generation follows from."""
     generation = models.PositiveBigIntegerField(default=0)
     restart = models.PositiveIntegerField(default=0)
     release_counter = models.PositiveIntegerField(default=0)
@@ -79,12 +96,23 @@ class Channel(models.Model):
     applied = models.PositiveBigIntegerField(default=0)
     problem = models.TextField(blank=True, default="")
     observed_at = models.DateTimeField(null=True, blank=True)
+    sleep_stage = models.CharField(max_length=16, default=SleepStage.AWAKE.value)
+    sleep_since = models.DateTimeField(null=True, blank=True)
+    saved_bytes = models.BigIntegerField(default=0)
+    last_request_at = models.DateTimeField(null=True, blank=True)
+    canary_report = models.JSONField(null=True, blank=True)
+    """An ActualCanary as JSON, as it was last told; the last one stays when the trial is over."""
+    crons = models.JSONField(default=list, blank=True)
+    """List of ActualCron as JSON."""
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["site", "name"], name="channel_name"),
             one_of("mode", Mode, "channel_mode"),
             one_of("power", Power, "channel_power"),
+            one_of("affinity", Affinity, "channel_affinity"),
+            one_of("strategy", Strategy, "channel_strategy"),
+            one_of("sleep_stage", SleepStage, "channel_sleep_stage"),
         )
 
     def __str__(self) -> str:

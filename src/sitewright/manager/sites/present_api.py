@@ -10,8 +10,11 @@ from sitewright.domain.states import Mode, Power, SiteState
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.schemas import operation_out
 from sitewright.manager.sites.models import Channel, Site
+from sitewright.manager.sites.present_running import canary_out, sleep_out
 from sitewright.manager.sites.schemas import ChannelOut, SiteOut
 from sitewright.manager.sites.state import current_operations, derive, production_channels
+from sitewright.manager.teams.allowance import Allowance
+from sitewright.manager.teams.plans import Book
 
 
 def site_list(sites: Sequence[Site]) -> list[SiteOut]:
@@ -19,7 +22,12 @@ def site_list(sites: Sequence[Site]) -> list[SiteOut]:
     channels = production_channels(sites)
     operations = current_operations(sites)
     states = derive(channels, operations)
-    return [_site_out(site, channels[site.id], states[site.id], operations.get(site.id)) for site in sites if site.id in channels]
+    book = Book()
+    return [
+        _site_out(site, channel_out(channels[site.id], book.allowance(site.team)), states[site.id], operations.get(site.id))
+        for site in sites
+        if site.id in channels
+    ]
 
 
 def site_out(site: Site) -> SiteOut:
@@ -27,23 +35,22 @@ def site_out(site: Site) -> SiteOut:
     return site_list([site])[0]
 
 
-def _site_out(site: Site, channel: Channel, state: SiteState, operation: Operation | None) -> SiteOut:
-    shown = channel_out(channel)
+def _site_out(site: Site, shown: ChannelOut, state: SiteState, operation: Operation | None) -> SiteOut:
     return SiteOut(
         id=site.id,
         name=site.name,
         team=site.team.name,
         state=state,
-        mode=Mode(channel.mode),
+        mode=shown.mode,
         url=shown.urls[0] if shown.urls else "",
-        release=channel.release.number if channel.release else None,
+        release=shown.release,
         created_at=site.created_at,
         channel=shown,
         operation=operation_out(operation) if operation else None,
     )
 
 
-def channel_out(channel: Channel) -> ChannelOut:
+def channel_out(channel: Channel, allowance: Allowance) -> ChannelOut:
     """A channel with its addresses, the default one first."""
     hosts = [route.host for route in channel.routes.all()]
     return ChannelOut(
@@ -57,4 +64,8 @@ def channel_out(channel: Channel) -> ChannelOut:
         node=channel.node,
         hosts=hosts,
         urls=[settings.PLATFORM.url(host) for host in hosts],
+        release=channel.release.number if channel.release else None,
+        sleep=sleep_out(channel, allowance),
+        canary=canary_out(channel),
+        last_request_at=channel.last_request_at,
     )

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
+from pydantic import TypeAdapter
 
 from sitewright.bus.messages import DesiredDifference, DesiredDigest, Heartbeat, Hello
-from sitewright.domain.desired import ActualChannel
+from sitewright.domain.desired import ActualCanary, ActualChannel, ActualCron, CanaryState
+from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import InstanceState
-from sitewright.errors import SitewrightError
+from sitewright.errors import ConflictError, SitewrightError
 from sitewright.manager.bus import NodeClient
+from sitewright.manager.releases.models import Trial
+from sitewright.manager.releases.returning import judged
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import desired
 from sitewright.manager.sites.models import Channel, Instance, Node, RemovedChannel
 
 LONGEST_ID = 64
+LAST_REQUEST_SECONDS = 10.0
+STAGES = frozenset(stage.value for stage in SleepStage)
+_CANARY = TypeAdapter(ActualCanary)
+_CRON = TypeAdapter(ActualCron)
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +66,52 @@ def record_heartbeat(beat: Heartbeat) -> list[str]:
 
 def _record_channel(row: Channel, one: ActualChannel, node: str, now: datetime) -> bool:
     """Whether something that an operation may wait for has changed."""
-    before = (row.observed_generation, row.applied, row.problem)
-    after = (one.generation, one.applied, one.problem)
-    if before != after:
-        Channel.objects.filter(id=row.id).update(
-            observed_generation=one.generation, applied=one.applied, problem=one.problem, observed_at=now
-        )
+    fields: dict[str, Any] = {"observed_generation": one.generation, "applied": one.applied, "problem": one.problem, **_life(row, one)}
+    changed = {name: value for name, value in fields.items() if getattr(row, name) != value}
+    if changed:
+        Channel.objects.filter(id=row.id).update(**changed, observed_at=now)
     _record_instances(row, one, node, now)
-    return before != after
+    awaited = {"observed_generation", "applied", "problem"} & set(changed)
+    return bool(awaited) or _trial_of(row.canary_report) != _trial_of(fields["canary_report"])
+
+
+def _life(row: Channel, one: ActualChannel) -> dict[str, Any]:
+    """What the node says of sleep, trial and cron, as columns."""
+    stage = one.sleep if one.sleep in STAGES else SleepStage.AWAKE.value
+    last = _when(one.last_request_at)
+    # A busy site is visited all the time: a row is not written for every beat.
+    if last is not None and row.last_request_at is not None and 0 <= (last - row.last_request_at).total_seconds() < LAST_REQUEST_SECONDS:
+        last = row.last_request_at
+    return {
+        "sleep_stage": stage,
+        "sleep_since": _when(one.sleep_since),
+        "saved_bytes": max(one.saved_bytes, 0),
+        "last_request_at": last or row.last_request_at,
+        "canary_report": _CANARY.dump_python(one.canary, mode="json") if one.canary is not None else row.canary_report,
+        "crons": [_CRON.dump_python(cron, mode="json") for cron in one.crons],
+    }
+
+
+def _trial_of(report: Any) -> tuple[str, str]:
+    return (report.get("release_id", ""), report.get("state", "")) if report else ("", "")
+
+
+def forget_aborted(beat: Heartbeat) -> list[str]:
+    """Forget every release on trial that its node has taken out by itself; ids of the channels whose node has to hear of that."""
+    out = {one.channel_id: one.canary for one in beat.channels if one.canary is not None and one.canary.state is CanaryState.ABORTED}
+    forgotten = []
+    for row in Channel.objects.filter(node=beat.node, id__in=out).select_related("site__team"):
+        report = out[row.id]
+        if row.canary_release_id != report.release_id:
+            continue
+        try:
+            with transaction.atomic():
+                desired.change(row, canary_release_id=None, canary_slots=0)
+                judged(report.release_id, Trial.ABORTED, report.reason)
+        except ConflictError:
+            continue  # its next word says it again
+        forgotten.append(row.id)
+    return forgotten
 
 
 def _record_instances(row: Channel, one: ActualChannel, node: str, now: datetime) -> None:
@@ -115,6 +164,12 @@ def compare(node: str) -> DesiredDifference:
     return answer
 
 
+def push_soon(channel_ids: Iterable[str]) -> None:
+    """Tell nodes what is wanted of these channels; what cannot be told now is told by the next comparison."""
+    for channel_id in channel_ids:
+        _repair(channel_id)
+
+
 def _repair(channel_id: str) -> None:
     try:
         desired.push(channel_id)
@@ -127,6 +182,10 @@ def heartbeat_age(node: str) -> float | None:
     """Seconds since that node last spoke; None when it never did."""
     seen = Node.objects.filter(name=node).values_list("seen_at", flat=True).first()
     return None if seen is None else max(runtime().clock.now() - seen.timestamp(), 0.0)
+
+
+def _when(seconds: float) -> datetime | None:
+    return _moment(seconds) if seconds > 0 else None
 
 
 def _moment(seconds: float) -> datetime:

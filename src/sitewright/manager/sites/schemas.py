@@ -7,8 +7,10 @@ from datetime import datetime
 from ninja import Field, Schema
 
 from sitewright.bus.messages import Source
+from sitewright.domain.desired import Strategy
 from sitewright.domain.states import Mode, Power, SiteState
 from sitewright.manager.operations.schemas import OperationOut
+from sitewright.manager.sites.schemas_running import CanaryOut, SleepOut
 
 SOURCE_EXAMPLES = [
     {"kind": "template", "name": "flask"},
@@ -33,9 +35,13 @@ class SitePatch(Schema):
 
 
 class DeployIn(Schema):
-    """What to deploy."""
+    """What to deploy and how it takes over. ``canary_percent`` of the requests go to it on trial; without, all at once.
+    ``strategy`` holds for this one time. ``replace``: it may come in the place of a release on trial."""
 
     source: Source = Field(examples=SOURCE_EXAMPLES)
+    canary_percent: float | None = Field(None, gt=0, lt=100, examples=[10])
+    strategy: Strategy | None = None
+    replace: bool = False
 
 
 class ChannelOut(Schema):
@@ -51,6 +57,10 @@ class ChannelOut(Schema):
     node: str
     hosts: list[str]
     urls: list[str]
+    release: int | None
+    sleep: SleepOut
+    canary: CanaryOut | None
+    last_request_at: datetime | None
 
 
 class SiteOut(Schema):

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sitewright.bus.messages import Source, UploadSource
+from sitewright.domain.desired import Canary, Strategy
 from sitewright.domain.names import EnvName, SiteName
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Mode
@@ -22,6 +23,7 @@ from sitewright.manager.keys import encrypt
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.services import Ask, known, submit
 from sitewright.manager.releases.access import uploads_for
+from sitewright.manager.releases.returning import can_try, trial_is_on
 from sitewright.manager.sites.models import Channel, Serial, Site
 from sitewright.manager.teams.models import Team
 from sitewright.manager.teams.services import check_room
@@ -100,9 +102,36 @@ def check_name_free(name: SiteName) -> None:
         raise name_taken(name)
 
 
-def deploy(user: User, site: Site, source: Source, key: str = "") -> Operation:
-    """Build *source* and switch to it."""
-    ask = Ask(OperationKind.DEPLOY, site, user, {"source": check_source(user, source)}, key)
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a deploy takes over. ``percent`` of the requests go to it on trial (0: all, at once); ``strategy`` None is the channel's own;
+    ``replace``: it may come in the place of a release on trial."""
+
+    percent: float = 0.0
+    strategy: Strategy | None = None
+    replace: bool = False
+
+
+def _params_of(way: Way) -> dict[str, Any]:
+    if not 0 <= way.percent < 100:
+        raise InvalidValueError(f"{way.percent:g} % of the requests cannot go on trial.", details="More than 0 and less than 100 can.")
+    params: dict[str, Any] = {"canary_slots": Canary.slots_of(way.percent)} if way.percent else {}
+    if way.strategy is not None:
+        params["strategy"] = way.strategy.value
+    return {**params, "replace": True} if way.replace else params
+
+
+def deploy(user: User, site: Site, source: Source, key: str = "", way: Way | None = None) -> Operation:
+    """Build *source* and switch to it, or put it on trial. Raises ConflictError while another release is on trial."""
+    way = way or Way()
+    before = known(user, key, OperationKind.DEPLOY)
+    if before is None:
+        channel = Channel.objects.select_related("release").get(site=site, name="production")
+        if channel.canary_release_id is not None and not way.replace:
+            raise trial_is_on()
+        if way.percent:
+            can_try(channel)
+    ask = Ask(OperationKind.DEPLOY, site, user, {"source": check_source(user, source), **_params_of(way)}, key)
     trail(user, "site.deploy", site.id, site.name)
     return submit(ask)
 

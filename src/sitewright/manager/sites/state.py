@@ -8,10 +8,12 @@ from typing import Any
 
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.site import Sighting, state_of
+from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import FINAL_OPERATION_STATES, InstanceState, OperationState, Power, SiteState
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.sites.models import Channel, Instance, Site
 
+ASLEEP = frozenset({SleepStage.FROZEN.value, SleepStage.STOPPED.value})
 UNFINISHED = [state.value for state in OperationState if state not in FINAL_OPERATION_STATES]
 
 
@@ -28,7 +30,8 @@ def current_operations(sites: Iterable[Site]) -> dict[str, Operation]:
 
 def production_channels(sites: Iterable[Site]) -> dict[str, Channel]:
     """Site id → its production channel."""
-    rows = Channel.objects.filter(site__in=list(sites), name="production").select_related("release").prefetch_related("routes")
+    rows = Channel.objects.filter(site__in=list(sites), name="production")
+    rows = rows.select_related("release", "canary_release", "site__team").prefetch_related("routes")
     return {row.site_id: row for row in rows}
 
 
@@ -41,22 +44,36 @@ def states_of(sites: Iterable[Site]) -> dict[str, SiteState]:
 
 def derive(channels: dict[str, Channel], operations: dict[str, Operation]) -> dict[str, SiteState]:
     """The same from rows that are at hand."""
-    web: dict[str, list[InstanceState]] = defaultdict(list)
-    rows = Instance.objects.filter(channel__in=[channel.id for channel in channels.values()], process="web")
-    for channel_id, state in rows.values_list("channel_id", "state"):
-        web[channel_id].append(InstanceState(state))
+    living: dict[str, list[tuple[str, InstanceState]]] = defaultdict(list)
+    rows = Instance.objects.filter(channel__in=[channel.id for channel in channels.values()])
+    for channel_id, process, state in rows.values_list("channel_id", "process", "state"):
+        living[channel_id].append((process, InstanceState(state)))
     return {
         site_id: state_of(
             Sighting(
                 power=Power(channel.power),
                 released=channel.release_id is not None,
-                static=is_static(channel),
-                web=tuple(web[channel.id]),
+                static=is_static(channel) or not runs_all_the_time(channel),
+                web=_telling(channel, living[channel.id]),
                 operation=OperationKind(operations[site_id].kind) if site_id in operations else None,
+                asleep=channel.sleep_stage in ASLEEP,
             )
         )
         for site_id, channel in channels.items()
     }
+
+
+def _telling(channel: Channel, living: list[tuple[str, InstanceState]]) -> tuple[InstanceState, ...]:
+    """The states that tell how the site is: those of its web process, of whatever runs all the time when it has none."""
+    wanted = runs_all_the_time(channel)
+    wanted = {"web"} if "web" in wanted else wanted
+    return tuple(state for process, state in living if process in wanted)
+
+
+def runs_all_the_time(channel: Channel) -> set[str]:
+    """The process types that do: neither cron processes nor the release command."""
+    processes = (channel.release.blueprint or {}).get("processes") or [] if channel.release else []
+    return {one.get("type", "") for one in processes if not one.get("schedule") and one.get("type") != "release"}
 
 
 def is_static(channel: Channel) -> bool:

@@ -2,7 +2,7 @@
 
 The browser or CLI sends first {"argv", "terminal", "rows", "columns"} as text; then binary frames are input, and text frames are
 {"kind": "resize", "rows", "columns"}, {"kind": "eof"}, {"kind": "kill"}. It gets output as binary frames and at last
-{"kind": "exit", "code": n}, or {"kind": "problem", "message", "resolution"}.
+{"kind": "exit", "code": n}, or {"kind": "problem", "message", "resolution"}. With `?one_off=1` the command gets a box of its own.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 
 PING_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
+OPEN_SECONDS = 15.0
+ONE_OFF_SECONDS = 60.0
+"""A box of its own has to be started first."""
 WAITING_CHUNKS = 32
 PIECE_BYTES = 32 * 1024
 
@@ -71,6 +74,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.channel: Channel = await sync_to_async(channel_for)(user, self.scope["url_route"]["kwargs"]["name"], Role.DEVELOPER)
             query = parse_qs(self.scope["query_string"].decode("latin-1"))
             self.process = str(ProcessType(query.get("process", ["web"])[0]))
+            self.one_off = query.get("one_off", ["0"])[0] in {"1", "true"}
         except SitewrightError:
             await self.close(FORBIDDEN)
             return
@@ -115,8 +119,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         session = new_id()
         thread = self.client.thread
         self.subscription = await thread.join(self._subscribe(thread, session, asyncio.get_running_loop()))
-        question = ExecOpen(session=session, channel_id=self.channel.id, process=self.process, **opening.model_dump())
-        answer = await self.client.ask_soon("exec.open", question, Ack, 15.0)
+        where = {"channel_id": self.channel.id, "process": self.process, "one_off": self.one_off}
+        question = ExecOpen(session=session, **where, **opening.model_dump())
+        answer = await self.client.ask_soon("exec.open", question, Ack, ONE_OFF_SECONDS if self.one_off else OPEN_SECONDS)
         if answer.problem:
             raise EngineError("The command could not be started.", details=answer.problem)
         self.session = session
@@ -134,6 +139,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     def _note(self, opening: Opening) -> None:
         """The program's name only: arguments may hold secrets."""
         what = "A terminal" if opening.terminal else "A command"
+        what += " in a box of its own" if self.one_off else ""
         noted(self.channel.site_id, EventKind.EXEC_OPENED, f"{what} was opened: {opening.argv[0][:60]}", self.user)
         trail(self.user, "exec.opened", self.channel.site_id, self.channel.site.name, program=opening.argv[0][:60])
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja import Router, Schema
 
+from sitewright.domain.states import Role
 from sitewright.domain.team import Quota
 from sitewright.manager.api.auth import person
-from sitewright.manager.teams.access import for_user
+from sitewright.manager.teams.access import for_user, team_for
 from sitewright.manager.teams.models import Membership, Team
+from sitewright.manager.teams.plans import Book, give_plan, plan_named
+from sitewright.manager.teams.schemas import TeamPatch
 from sitewright.manager.teams.services import quota, usage
 
 router = Router(tags=["teams"])
@@ -28,6 +31,7 @@ class TeamOut(Schema):
     name: str
     role: str
     personal: bool
+    plan: str
     quota: QuotaOut
     used: QuotaOut
 
@@ -45,14 +49,26 @@ def list_teams(request: HttpRequest) -> TeamList:
     user = person(request)
     roles = dict(Membership.objects.filter(user=user).values_list("team_id", "role"))
     teams = for_user(user).order_by("name")
-    return TeamList(items=[_team_out(team, roles.get(team.id, ""), user.pk) for team in teams], next=None)
+    book = Book()
+    return TeamList(items=[_team_out(team, roles.get(team.id, ""), user.pk, book) for team in teams], next=None)
 
 
-def _team_out(team: Team, role: str, user_id: int) -> TeamOut:
+@router.patch("/{name}", response=TeamOut, operation_id="changeTeam")
+def change_team(request: HttpRequest, name: str, body: TeamPatch) -> TeamOut:
+    """Choose another plan: an owner one that is open, an administrator any. The team's sites follow by themselves."""
+    user = person(request)
+    team = team_for(user, name, Role.OWNER)
+    give_plan(user, team, plan_named(body.plan))
+    role = Membership.objects.filter(user=user, team=team).values_list("role", flat=True).first()
+    return _team_out(team, role or "", user.pk, Book())
+
+
+def _team_out(team: Team, role: str, user_id: int, book: Book) -> TeamOut:
     return TeamOut(
         name=team.name,
         role=role,
         personal=team.personal_of_id == user_id,
+        plan=book.plan(team).name,
         quota=_quota_out(quota(team)),
         used=_quota_out(usage(team)),
     )

@@ -13,6 +13,42 @@ from sitewright.domain.states import Role
 from sitewright.manager.columns import id_column, one_of
 
 
+class Plan(models.Model):
+    """What one process of a site may use, when a site sleeps, and what visitors may ask of it.
+
+    0 for a figure of visits: no bound of its own. The defaults are the plan `standard`. ``revision`` grows with every change that concerns
+    running sites; ``spreading`` while not all sites have it yet. ``open``: owners of teams may choose it; else an administrator gives it.
+    """
+
+    id = id_column()
+    name = models.CharField(max_length=40, unique=True)
+    memory_mb = models.PositiveIntegerField(default=256)
+    cpu_millicores = models.PositiveIntegerField(default=1000)
+    cpu_weight = models.PositiveIntegerField(default=100)
+    pids = models.PositiveIntegerField(default=128)
+    open_files = models.PositiveIntegerField(default=4096)
+    disk_mb = models.PositiveIntegerField(default=4096)
+    """The most that one release may take on disk."""
+    log_kb_per_second = models.PositiveIntegerField(default=64)
+    connections = models.PositiveIntegerField(default=0)
+    requests_per_second = models.PositiveIntegerField(default=0)
+    body_mb = models.PositiveIntegerField(default=0)
+    always_on = models.BooleanField(default=False)
+    freeze_after_minutes = models.PositiveIntegerField(default=15)
+    stop_after_minutes = models.PositiveIntegerField(default=120)
+    is_default = models.BooleanField(default=False)
+    open = models.BooleanField(default=True)
+    revision = models.PositiveIntegerField(default=1)
+    spreading = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["is_default"], condition=models.Q(is_default=True), name="one_default_plan"),)
+        ordering = ("memory_mb", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Team(models.Model):
     """Owns sites and carries the quota: sites, bytes on disk, bytes of memory of everything that runs."""
 
@@ -21,6 +57,8 @@ class Team(models.Model):
     personal_of = models.OneToOneField(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="personal_team"
     )
+    plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="teams")
+    """None is the default plan, whichever that is."""
     max_sites = models.PositiveIntegerField(default=50)
     max_disk_bytes = models.BigIntegerField(default=20 * 1024 * MIB)
     max_memory_bytes = models.BigIntegerField(default=8 * 1024 * MIB)

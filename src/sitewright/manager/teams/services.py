@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
-from sitewright.domain.limits import Limits
 from sitewright.domain.names import MAX_SITE_NAME_LENGTH, TeamName, suggested_site_name
-from sitewright.domain.states import LIVING_INSTANCE_STATES, Role
+from sitewright.domain.sleep import SleepStage
+from sitewright.domain.states import Power, Role
 from sitewright.domain.team import Quota, check_quota
 from sitewright.errors import ConflictError
 from sitewright.manager.accounts.models import User
@@ -50,13 +50,14 @@ def quota(team: Team) -> Quota:
 
 
 def usage(team: Team) -> Quota:
-    """What the team has: sites, bytes of releases, memory limits of what runs."""
+    """What the team has: sites, bytes of releases, bytes of memory that its sites may take; stopped and deeply sleeping ones take none."""
     from sitewright.manager.releases.models import Release  # noqa: PLC0415 - teams is below releases and sites
-    from sitewright.manager.sites.models import Instance  # noqa: PLC0415
+    from sitewright.manager.sites.models import Channel  # noqa: PLC0415
 
     disk = Release.objects.filter(channel__site__team=team).aggregate(total=Sum("size_bytes"))["total"] or 0
-    living = Instance.objects.filter(channel__site__team=team, state__in=[state.value for state in LIVING_INSTANCE_STATES]).count()
-    return Quota(sites=team.sites.count(), disk_bytes=disk, memory_bytes=living * Limits().memory_bytes)
+    awake = Channel.objects.filter(site__team=team, power=Power.ON.value).exclude(sleep_stage=SleepStage.STOPPED.value)
+    memory = awake.aggregate(total=Sum("wanted_memory_bytes"))["total"] or 0
+    return Quota(sites=team.sites.count(), disk_bytes=disk, memory_bytes=memory)
 
 
 def check_room(team: Team, *, sites: int = 0, disk_bytes: int = 0, memory_bytes: int = 0) -> None:

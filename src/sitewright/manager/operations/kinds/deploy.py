@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 from django.conf import settings
 from pydantic import TypeAdapter
 
@@ -13,11 +16,15 @@ from sitewright.errors import BuildError, NotFoundError, SitewrightError
 from sitewright.manager.audit.services import happened
 from sitewright.manager.bus import NodeClient
 from sitewright.manager.operations.handlers import Context, Done, Outcome, StepPlan, Wait
+from sitewright.manager.operations.kinds.canary import NO_TRIAL, put_on_trial, replaced, share, take_back
 from sitewright.manager.operations.kinds.rollout import channel_of, put_back, roll_out
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
+from sitewright.manager.releases.returning import can_try, trial_is_on, went_live
 from sitewright.manager.releases.services import record_build_status, record_release, request_of, start_build
 from sitewright.manager.runtime import runtime
+from sitewright.manager.sites import desired
+from sitewright.manager.sites.models import Channel
 
 _SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 
@@ -39,6 +46,11 @@ class Deploy:
 
     def _receive(self, context: Context) -> Outcome:
         source = _SOURCE.validate_python(context.params["source"])
+        channel = channel_of(context)
+        if channel.canary_release_id is not None and not context.params.get("replace"):
+            raise trial_is_on()
+        if self._slots(context):
+            can_try(channel)
         if isinstance(source, UploadSource) and not (settings.PLATFORM.paths.uploads / source.digest).is_file():
             raise NotFoundError("The uploaded file is not there any more.", resolution="Upload it again.")
         return Done()
@@ -76,11 +88,37 @@ class Deploy:
             context.remember(release=release.id)
         return Done(f"Release {release.number}")
 
+    @staticmethod
+    def _slots(context: Context) -> int:
+        """How many slots the new release gets on trial; 0 is all at once."""
+        return int(context.params.get("canary_slots", 0))
+
     def _switch(self, context: Context) -> Outcome:
         release = Release.objects.get(id=context.found("release")["release"])
-        outcome = roll_out(context, {"release_id": release.id, "power": Power.ON.value})
+        slots = self._slots(context)
+        if slots:
+            outcome = put_on_trial(context, release, slots)
+            if isinstance(outcome, Done):
+                text = f"Release {release.number} is on trial with {share(slots)} of the requests."
+                happened(context.operation, EventKind.CANARY_STARTED, text)
+            return outcome
+        outcome = self._switch_all(context, release)
         if isinstance(outcome, Done):
+            went_live(release)
             happened(context.operation, EventKind.DEPLOYED, f"Release {release.number} is live.")
+        return outcome
+
+    @staticmethod
+    def _switch_all(context: Context, release: Release) -> Outcome:
+        """Everybody gets it. A strategy that was asked for holds for this one time."""
+        wanted: dict[str, Any] = {"release_id": release.id, "power": Power.ON.value}
+        if context.params.get("replace"):
+            wanted |= NO_TRIAL
+        if context.params.get("strategy"):
+            wanted["strategy"] = context.params["strategy"]
+        outcome = roll_out(context, wanted, _ends_trial)
+        if isinstance(outcome, Done):
+            _keep_usual_strategy(context)
         return outcome
 
     def undo(self, context: Context, reason: str) -> None:
@@ -93,7 +131,10 @@ class Deploy:
         if context.step == "rollout":
             said = channel_of(context).problem.partition("\n")[0]
             why = reason if context.operation.cancel_asked or not said else said
-            put_back(context)
+            if self._slots(context):
+                take_back(context, context.found("release")["release"], why)
+            else:
+                put_back(context)
             happened(context.operation, EventKind.DEPLOY_FAILED, f"The new release is not live. {why}")
 
     def check_cancel(self, operation: Operation) -> None:
@@ -113,6 +154,24 @@ class Create(Deploy):
         host = channel_of(context).routes.values_list("host", flat=True).first() or ""
         happened(context.operation, EventKind.CREATED, f"The site “{context.operation.site_name}” was created.")
         return Done(settings.PLATFORM.url(host))
+
+
+def _ends_trial(channel: Channel) -> dict[str, Any]:
+    replaced(channel)
+    return {}
+
+
+def _keep_usual_strategy(context: Context) -> None:
+    """Want the channel's own strategy again; the node hears of it at once if it can be reached, else by the next comparison."""
+    before = context.found()["before"].get("strategy")
+    if before in {None, context.params.get("strategy")} or "usual_again" in context.found():
+        return
+    channel = channel_of(context)
+    with context.fenced():
+        desired.change(channel, strategy=before)
+        context.remember(usual_again=True)
+    with contextlib.suppress(SitewrightError):
+        desired.push(channel.id)
 
 
 def _request(build: Build) -> BuildRequest:

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sitewright.domain.states import Power
 from sitewright.errors import SitewrightError
 from sitewright.manager.operations.handlers import Context, Done, Outcome, Wait
 from sitewright.manager.sites import desired
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.teams.models import Team
+from sitewright.manager.teams.services import check_room
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,8 @@ class RolloutError(SitewrightError):
 
 def channel_of(context: Context) -> Channel:
     """The production channel of the operation's site. Raises SitewrightError when the site is gone."""
-    channel = Channel.objects.select_related("site", "release").filter(site_id=context.operation.site_id, name="production").first()
+    rows = Channel.objects.select_related("site__team", "release", "canary_release")
+    channel = rows.filter(site_id=context.operation.site_id, name="production").first()
     if channel is None:
         raise SitewrightError("The site is gone.")
     return channel
@@ -34,14 +38,25 @@ def roll_out(context: Context, wanted: Mapping[str, Any], alongside: Callable[[C
     """Make *wanted* (fields of Channel) so. *alongside* changes other rows in the same transaction; it answers what undoing needs."""
     channel = channel_of(context)
     if "generation" not in context.found():
-        _decide(context, channel, wanted, alongside)
+        decide(context, channel, wanted, alongside)
+    generation = told(context, channel)
+    if channel.applied >= generation:
+        return Done()
+    return awaited(context, channel)
+
+
+def told(context: Context, channel: Channel) -> int:
+    """The generation that this step has decided on; its node knows of it."""
     generation: int = context.found()["generation"]
     if channel.observed_generation < generation:
         desired.push(channel.id)
         channel.refresh_from_db()
-    if channel.applied >= generation:
-        return Done()
-    if channel.problem and channel.observed_generation >= generation:
+    return generation
+
+
+def awaited(context: Context, channel: Channel) -> Outcome:
+    """Wait for the node, unless it has a problem that stays: then RolloutError."""
+    if channel.problem and channel.observed_generation >= context.found()["generation"]:
         return _doubt(context, channel.problem)
     return Wait(LOOK_AGAIN_SECONDS, "Waiting until it answers.")
 
@@ -56,14 +71,33 @@ def _doubt(context: Context, problem: str) -> Outcome:
     return Wait(LOOK_AGAIN_SECONDS, problem.splitlines()[0])
 
 
-def _decide(
-    context: Context, channel: Channel, wanted: Mapping[str, Any], alongside: Callable[[Channel], Mapping[str, Any]] | None
+def decide(
+    context: Context, channel: Channel, wanted: Mapping[str, Any], alongside: Callable[[Channel], Mapping[str, Any]] | None = None
 ) -> None:
+    """Write down what is wanted from now on, and what was before. Raises QuotaError when the team has no room for it."""
     before = {name: getattr(channel, name) for name in wanted}
+    taken = _memory(channel)
     with context.fenced():
         extra = dict(alongside(channel)) if alongside else {}
         generation = desired.change(channel, **wanted)
+        if _memory(channel) > taken:
+            Team.objects.select_for_update().get(pk=channel.site.team_id)
+            check_room(channel.site.team)
         context.remember(generation=generation, before=before, extra=extra)
+
+
+def _memory(channel: Channel) -> int:
+    return channel.wanted_memory_bytes if channel.power == Power.ON.value else 0
+
+
+def record(context: Context, **fields: Any) -> bool:
+    """Change a channel that nothing was deployed to: no node has to know. False when something was."""
+    channel = channel_of(context)
+    if channel.release_id is not None:
+        return False
+    with context.fenced():
+        Channel.objects.filter(id=channel.id).update(**fields)
+    return True
 
 
 def put_back(context: Context, alongside: Callable[[Channel, Mapping[str, Any]], None] | None = None) -> None:

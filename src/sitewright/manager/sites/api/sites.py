@@ -16,7 +16,7 @@ from sitewright.manager.sites import services
 from sitewright.manager.sites.access import for_user, site_for
 from sitewright.manager.sites.present_api import site_list, site_out
 from sitewright.manager.sites.schemas import DeployIn, SiteAccepted, SiteIn, SiteList, SiteOut, SitePatch
-from sitewright.manager.sites.services import NewSite
+from sitewright.manager.sites.services import NewSite, Way
 from sitewright.manager.teams.access import team_for
 from sitewright.manager.teams.models import Team
 from sitewright.manager.teams.services import ensure_personal_team
@@ -67,9 +67,10 @@ def delete_site(request: HttpRequest, name: str, confirm: str = Query("", max_le
 
 @router.post("/{name}/deploys", response={202: Accepted}, operation_id="deploySite")
 def deploy_site(request: HttpRequest, name: str, body: DeployIn) -> Status[Accepted]:
-    """Build a source and switch to it; if it does not come up, the release of before goes on."""
+    """Build a source and switch to it, or put it on trial; if it does not come up, the release of before goes on."""
     site = site_for(person(request), name, Role.DEVELOPER)
-    operation = services.deploy(person(request), site, body.source, idempotency_key(request))
+    way = Way(percent=body.canary_percent or 0.0, strategy=body.strategy, replace=body.replace)
+    operation = services.deploy(person(request), site, body.source, idempotency_key(request), way)
     return Status(202, Accepted(operation=operation_out(operation)))
 
 

@@ -1,0 +1,93 @@
+"""What can be done with how a site runs: scale, settle, return, promote, abort, wake."""
+
+from __future__ import annotations
+
+from sitewright.bus.messages import METHODS, Ack, ChannelQuery
+from sitewright.domain.operation import OperationKind
+from sitewright.domain.states import Power
+from sitewright.errors import ConflictError, EngineError, InvalidValueError, UnavailableError
+from sitewright.manager.accounts.models import User
+from sitewright.manager.audit.services import trail
+from sitewright.manager.bus import NodeClient
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.operations.services import Ask, known, submit
+from sitewright.manager.releases.returning import release_to_return_to
+from sitewright.manager.runtime import runtime
+from sitewright.manager.sites.models import Channel, Site
+from sitewright.manager.sites.scale import Asked, merged, wanted_memory
+from sitewright.manager.sites.settled import Wish, fields_of
+from sitewright.manager.teams.plans import allowance_for
+from sitewright.manager.teams.services import check_room
+
+WAKE = "channel.wake"
+WAKE_SECONDS = 20.0
+
+
+def _production(site: Site) -> Channel:
+    return Channel.objects.select_related("site__team", "release", "canary_release").get(site=site, name="production")
+
+
+def scale(user: User, site: Site, asked: Asked, key: str = "") -> Operation:
+    """Another number of copies, or another size. Raises InvalidValueError, NotFoundError, QuotaError, in words."""
+    before = known(user, key, OperationKind.SCALE)
+    if before is not None:
+        return before
+    processes = {name: dict(change) for name, change in asked.items() if change}
+    if not processes:
+        raise InvalidValueError("Nothing was asked for.", resolution="Name at least one process to scale.")
+    channel = _production(site)
+    allowance = allowance_for(channel.site.team)
+    channel.scale = merged(channel, processes, allowance)
+    if channel.power == Power.ON.value:
+        more = wanted_memory(channel, allowance) - channel.wanted_memory_bytes
+        if more > 0:
+            check_room(channel.site.team, memory_bytes=more)
+    trail(user, "site.scale", site.id, site.name, processes=processes)
+    return submit(Ask(OperationKind.SCALE, site, user, {"processes": processes}, key))
+
+
+def configure(user: User, site: Site, wish: Wish, key: str = "") -> Operation:
+    """Other settings. Raises InvalidValueError, in words."""
+    before = known(user, key, OperationKind.CONFIGURE)
+    if before is not None:
+        return before
+    channel = _production(site)
+    fields = fields_of(channel, wish, allowance_for(channel.site.team))
+    trail(user, "site.configure", site.id, site.name, fields=fields)
+    return submit(Ask(OperationKind.CONFIGURE, site, user, {"fields": fields}, key))
+
+
+def rollback(user: User, site: Site, number: int | None = None, key: str = "") -> Operation:
+    """Return to a release; without a *number* to the one before. Raises NotFoundError, ConflictError."""
+    before = known(user, key, OperationKind.ROLLBACK)
+    if before is not None:
+        return before
+    target = release_to_return_to(_production(site), number)
+    trail(user, "site.rollback", site.id, site.name, release=target.number)
+    return submit(Ask(OperationKind.ROLLBACK, site, user, {"release": target.number}, key))
+
+
+def end_trial(user: User, site: Site, kind: OperationKind, key: str = "") -> Operation:
+    """Promote or abort the release on trial. Raises ConflictError when there is none."""
+    if kind not in {OperationKind.PROMOTE, OperationKind.ABORT}:
+        raise InvalidValueError(f"“{kind}” is none of promote, abort.")
+    before = known(user, key, kind)
+    if before is not None:
+        return before
+    if _production(site).canary_release_id is None:
+        raise ConflictError("No release is on trial.", resolution="Deploy one with a share of the visitors first.")
+    trail(user, f"site.{kind.value}", site.id, site.name)
+    return submit(Ask(kind, site, user, {}, key))
+
+
+def wake(user: User, site: Site) -> None:
+    """Wake it as a visitor would. Raises ConflictError when it is stopped, UnavailableError, EngineError when it does not come up."""
+    channel = _production(site)
+    if channel.release_id is None or channel.power != Power.ON.value:
+        raise ConflictError("The site does not sleep: it is stopped.", resolution="Start it.")
+    if WAKE not in METHODS:
+        raise UnavailableError("This platform's nodes cannot be woken by hand.", resolution="Visit the site; that wakes it.")
+    trail(user, "site.wake", site.id, site.name)
+    answer = NodeClient(runtime().bus, channel.node).ask(WAKE, ChannelQuery(channel_id=channel.id), Ack, WAKE_SECONDS)
+    if answer.problem:
+        raise EngineError("The site did not wake.", details=answer.problem, resolution="Look at its logs.")
