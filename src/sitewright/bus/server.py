@@ -104,13 +104,24 @@ def render_config(port: int, users: list[tuple[str, str]]) -> str:
     )
 
 
-def write_config(settings: Settings) -> Path:
-    """Choose a port, write the configuration and the address that participants read. Needs ``ensure_credentials`` first."""
+def bus_address(settings: Settings) -> str:
+    """host:port that the server of this machine was last told to listen on; "" before that."""
+    try:
+        return settings.paths.bus_port_file.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def write_config(settings: Settings, *, keep_port: bool = False) -> Path:
+    """Choose a port, write the configuration and the address that participants read. Needs ``ensure_credentials`` first.
+
+    *keep_port*: the one that the server uses now, because it runs.
+    """
     paths = settings.paths
     folder = _folder(paths)
     folder.mkdir(parents=True, exist_ok=True)
     _give(folder, manager_account())
-    port = _free_port(_previous_port(paths))
+    port = _previous_port(paths) if keep_port and _previous_port(paths) else _free_port(_previous_port(paths))
     users = []
     for name in (MANAGER, settings.node):
         body = json.loads(_credentials_file(paths, name).read_text())

@@ -46,6 +46,11 @@ def up(
     _become("up", *arguments, settings={name: value for name, value in settings.items() if value})
 
 
+def restart() -> None:
+    """Replace every part of the running platform by the present version, one after the other; no request fails meanwhile."""
+    _become("restart")
+
+
 def down() -> None:
     """Stop the platform of this machine: its parts and all running instances. Sites and data stay."""
     _become("down")

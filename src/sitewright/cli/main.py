@@ -56,7 +56,7 @@ def options(
     """Host websites: from a browser, a folder or git."""
 
 
-for command in (machine.up, machine.down, machine.doctor, machine.status):
+for command in (machine.up, machine.restart, machine.down, machine.doctor, machine.status):
     app.command(rich_help_panel="The platform")(command)
 for command in (account.login, account.logout, account.whoami, plans.plans):
     app.command(rich_help_panel="You")(command)

@@ -1,6 +1,7 @@
 """The router: nginx with one static configuration, and the folder of symlinks that is its routing table."""
 
 from sitewright.router.launch import (
+    listen_addresses,
     nginx_argv,
     prepare_folders,
     render,
@@ -11,6 +12,7 @@ from sitewright.router.table import RouteTable
 
 __all__ = [
     "RouteTable",
+    "listen_addresses",
     "nginx_argv",
     "prepare_folders",
     "render",

@@ -12,8 +12,8 @@ from sitewright.commands.nginx import version_argv
 from sitewright.errors import PreflightError
 from sitewright.system.processes import CommandFailedError, run_blocking
 
-OLDEST = (1, 25, 0)
-"""The first release line whose HTTP/1.1 and file handling the configuration is tested with."""
+OLDEST = (1, 27, 4)
+"""The first with keepalive_min_timeout, without which a restart breaks idle connections."""
 _MACHINES = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 from importlib import resources
@@ -73,6 +74,11 @@ def write_config(settings: Settings) -> Path:
     config = folder / "nginx.conf"
     write_atomic(config, render(settings).encode(), durable=False)
     return config
+
+
+def listen_addresses(settings: Settings) -> list[str]:
+    """Everything that nginx listens on: `127.0.0.1:8000`, `[::1]:8000` or `unix:/path`, each once, in the order of the configuration."""
+    return list(dict.fromkeys(re.findall(r"^\s*listen\s+([^\s;]+)", render(settings), re.MULTILINE)))
 
 
 def nginx_argv(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m sitewright.up up|down|doctor`: what the command line hands over to."""
+"""`python -m sitewright.up up|restart|down|doctor`: what the command line hands over to."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def run(arguments: list[str]) -> int:
 
         up(settings, Options(sample="--no-sample" not in options))
         return 0
+    if verb == "restart":
+        from sitewright.up.restart import restart  # noqa: PLC0415
+
+        return restart(settings)
     if verb == "down":
         from sitewright.up.down import down  # noqa: PLC0415
 
@@ -26,7 +30,7 @@ def run(arguments: list[str]) -> int:
         from sitewright.up.doctor import doctor  # noqa: PLC0415
 
         return doctor(settings, as_json="--json" in options)
-    raise InvalidValueError(f"“{verb}” is none of up, down, doctor.")
+    raise InvalidValueError(f"“{verb}” is none of up, restart, down, doctor.")
 
 
 def _keep_traceback(error: Exception) -> None:

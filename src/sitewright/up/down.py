@@ -9,10 +9,10 @@ import sys
 
 from sitewright.config.settings import Settings
 from sitewright.errors import ForbiddenError, UnavailableError
+from sitewright.up.children import start_ticks
 from sitewright.up.leftovers import PARTS, end_leftovers, lock_holder, noted, parts, take_lock, wait_until_gone
 from sitewright.up.processes import part_environment
 from sitewright.up.reach import ROOT
-from sitewright.up.supervise import start_ticks
 
 STOP_SECONDS = 40.0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sitewright.config.paths import Paths
 from sitewright.errors import PreflightError
-from sitewright.up.supervise import start_ticks
+from sitewright.up.children import start_ticks
 
 PARTS = ("nginx", "manager", "node", "nats")
 """In the order in which they are ended."""
@@ -48,8 +48,9 @@ def noted(paths: Paths, name: str) -> Part:
 
 
 def parts(paths: Paths) -> tuple[Part, ...]:
-    """All parts of the platform as noted."""
-    return tuple(noted(paths, name) for name in PARTS)
+    """All parts of the platform as noted; those that a successor was replacing, too."""
+    old = sorted(path.name.removesuffix(".pid") for path in notes_folder(paths).glob("*.old.*.pid"))
+    return tuple(noted(paths, name) for name in (*PARTS, *old))
 
 
 def take_lock(paths: Paths) -> int:
@@ -100,16 +101,15 @@ def end_leftovers(paths: Paths) -> tuple[str, ...]:
         for part in left:
             _signal(part, signal.SIGKILL)
         wait_until_gone([part.pid for part in left], ticks, 2.0)
-    for name in (*PARTS, "supervisor"):
-        with contextlib.suppress(FileNotFoundError):
-            (notes_folder(paths) / f"{name}.pid").unlink()
+    for note in notes_folder(paths).glob("*.pid"):
+        note.unlink(missing_ok=True)
     return tuple(part.name for part in left)
 
 
 def _signal(part: Part, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         # nginx's workers outlive a killed master and keep the port: its whole group gets the signal.
-        if part.name == "nginx":
+        if part.name.partition(".")[0] == "nginx":
             os.killpg(part.pid, number)
         else:
             os.kill(part.pid, number)

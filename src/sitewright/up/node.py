@@ -46,6 +46,7 @@ from sitewright.router.table import RouteTable
 from sitewright.system.clock import SystemClock
 from sitewright.system.log import configure_logging
 from sitewright.system.processes import SystemRunner
+from sitewright.system.readiness import say_ready
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,7 @@ async def _collect_for_ever(node: Node) -> None:
 async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     """Run the loops until *stop*; one that ends by itself ends the process, so that the supervisor starts it anew."""
     await serve(node.bus, node.settings.node, handlers(node))
+    say_ready()
     guard = DiskGuard(node.orchestrator)
     work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), node.limits.run(), stop.wait()]
     tasks = [asyncio.ensure_future(item) for item in work]

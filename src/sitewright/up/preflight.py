@@ -50,7 +50,8 @@ def _place(facts: Facts) -> list[Finding]:
             _stop(
                 "running",
                 f"A platform with the data folder {facts.home} is running already (process {facts.other_up}).",
-                "Use it, end it with `sitewright down`, or start another one with its own SITEWRIGHT_HOME and SITEWRIGHT_HTTP_PORT.",
+                "Use it; give it this version and these settings with `sitewright restart`, without a failed request; end it with"
+                " `sitewright down`; or start another one with its own SITEWRIGHT_HOME and SITEWRIGHT_HTTP_PORT.",
             )
         )
     if facts.free_bytes < LEAST_FREE_BYTES:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sitewright.bus.server import nats_argv
+from sitewright.bus.server import bus_address, nats_argv
 from sitewright.config.settings import Settings
-from sitewright.router import nginx_argv
-from sitewright.system.accounts import Account, current_account, manager_account
+from sitewright.router import listen_addresses, nginx_argv
+from sitewright.system.accounts import Account, current_account, manager_account, router_account
 from sitewright.system.files import write_atomic
 from sitewright.up.leftovers import notes_folder
+from sitewright.up.listening import MANAGER, WAKE
 from sitewright.up.reach import ROOT, Program
 
 PASSED_PREFIXES = ("SITEWRIGHT_", "PIP_", "UV_", "NPM_", "npm_config_")
@@ -22,6 +25,8 @@ PASSED = frozenset({"DATABASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_C
 }
 STAGES = (["nginx", "manager"], ["node"], ["teardown"], ["nats"])
 """The order of stopping; what stands together is stopped together."""
+BACKLOG = 4096
+"""Requests that wait while nobody answers; the kernel's own limit (net.core.somaxconn) holds too."""
 
 
 def part_environment(settings: Settings, environment: Mapping[str, str], source: str) -> dict[str, str]:
@@ -76,19 +81,78 @@ def plan(settings: Settings, program: Program, *, lock: int, environment: Mappin
         "logs": str(settings.paths.logs),
         "lock": lock,
         "stages": STAGES,
+        "sockets": sockets(settings),
+        "again": supervisor_argv(plan_path(settings)),
         "processes": [
-            _spec("nats", moved(nats_argv(settings), program), bus_only, manager),
+            _spec("nats", moved(nats_argv(settings), program), bus_only, manager, ready={"tcp": bus_address(settings)}),
             # Instances and builds are not of the node's group: they outlive it.
-            _spec("node", [*python, "-m", "sitewright.up.node"], own, me, group=False),
-            _spec("manager", [*python, "-m", "sitewright.manager.serve"], managers, manager),
-            _spec("nginx", moved(nginx_argv(settings), program), bus_only, me),
+            _spec("node", [*python, "-m", "sitewright.up.node"], own, me, group=False, sockets={"SITEWRIGHT_WAKE_FD": WAKE}),
+            _spec(
+                "manager",
+                [*python, "-m", "sitewright.manager.serve"],
+                managers,
+                manager,
+                sockets={"SITEWRIGHT_MANAGER_FD": MANAGER},
+                overlap=True,
+                leave_seconds=12.0,
+            ),
+            _spec(
+                "nginx",
+                moved(nginx_argv(settings), program),
+                bus_only,
+                me,
+                # The variable in which nginx finds the sockets of the one before it.
+                sockets={"NGINX": [str(spec["name"]) for spec in router_sockets(settings)]},
+                ready={"pid_file": str(settings.paths.run / "nginx" / "nginx.pid")},
+                overlap=True,
+                leave_signal=int(signal.SIGQUIT),
+                leave_seconds=40.0,
+            ),
         ],
         "teardown": _spec("teardown", [*python, "-m", "sitewright.up.teardown"], own, me, stop_seconds=12.0, group=False),
     }
 
 
+def router_sockets(settings: Settings) -> list[dict[str, object]]:
+    """Where nginx listens, as its configuration says."""
+    specs: list[dict[str, object]] = []
+    for name in listen_addresses(settings):
+        if name.startswith("unix:"):
+            # Whoever may enter the folder may connect, as with a socket that nginx makes itself.
+            specs.append({"name": name, "path": name.removeprefix("unix:"), "mode": 0o666, "gid": router_account().gid, "backlog": BACKLOG})
+        else:
+            address, _, port = name.rpartition(":")
+            specs.append({"name": name, "address": address.strip("[]"), "port": int(port), "backlog": BACKLOG})
+    return specs
+
+
+def sockets(settings: Settings) -> list[dict[str, object]]:
+    """All listening sockets that outlive the parts behind them."""
+    gid = router_account().gid
+    wake = {"name": WAKE, "path": str(settings.paths.wake_socket), "mode": 0o660, "gid": gid, "backlog": BACKLOG}
+    manager = {"name": MANAGER, "path": str(settings.paths.manager_socket), "mode": 0o666, "gid": gid, "backlog": BACKLOG}
+    return [wake, manager, *router_sockets(settings)]
+
+
+def supervisor_argv(plan: Path) -> list[str]:
+    """How the supervisor is started: without this program's packages, which it does not need."""
+    script = str(ROOT / "src" / "sitewright" / "up" / "supervise.py")
+    return [sys.executable, "-I", "-S", script, str(plan)]
+
+
+def plan_path(settings: Settings) -> Path:
+    """Where the plan is kept."""
+    return notes_folder(settings.paths) / "plan.json"
+
+
+def read_plan(settings: Settings) -> dict[str, Any]:
+    """The plan of the platform that runs. Raises OSError, ValueError."""
+    body: dict[str, Any] = json.loads(plan_path(settings).read_text())
+    return body
+
+
 def write_plan(settings: Settings, body: dict[str, object]) -> Path:
     """Store the plan (it holds the environment, so 0600) and return its path."""
-    path = notes_folder(settings.paths) / "plan.json"
+    path = plan_path(settings)
     write_atomic(path, json.dumps(body).encode(), mode=0o600, durable=False)
     return path

@@ -22,7 +22,7 @@ from sitewright.up.health import connect_address
 from sitewright.up.leftovers import end_leftovers, lock_holder, parts, take_lock
 from sitewright.up.preflight import blocking, check
 from sitewright.up.present import present
-from sitewright.up.processes import part_environment, plan, write_plan
+from sitewright.up.processes import part_environment, plan, supervisor_argv, write_plan
 from sitewright.up.reach import ROOT, reachable_program, unbind
 from sitewright.up.screen import Screen
 from sitewright.up.survey import survey
@@ -81,14 +81,14 @@ def manager_setup(settings: Settings) -> str:
     return ""
 
 
-def prepare_all(settings: Settings, screen: Screen) -> str:
-    """Everything on disk that the parts need; the path of the sign-in link."""
+def prepare_all(settings: Settings, screen: Screen, *, running: bool = False) -> str:
+    """Everything on disk that the parts need; the path of the sign-in link. *running*: of a platform whose parts run meanwhile."""
     paths = settings.paths
     with screen.step("Preparing folders and credentials"):
         prepare.ensure_accounts()
         prepare.ensure_folders(paths)
         ensure_credentials(paths, settings.node)
-        write_config(settings)
+        write_config(settings, keep_port=running)
         prepare_folders(settings)
         write_router_config(settings)
         # On this machine the router itself is asked, which speaks plain HTTP whatever is in front of it.
@@ -112,8 +112,8 @@ def become_supervisor(settings: Settings, lock: int, options: Options, sign_in_p
         os._exit(present(settings, sample=options.sample, sign_in_path=sign_in_path))
     plan_file = write_plan(settings, {**body, "presenter": presenter})
     os.set_inheritable(lock, True)
-    script = str(ROOT / "src" / "sitewright" / "up" / "supervise.py")
-    os.execv(sys.executable, [sys.executable, "-I", "-S", script, str(plan_file)])  # noqa: S606
+    argv = supervisor_argv(plan_file)
+    os.execv(argv[0], argv)  # noqa: S606
 
 
 def up(settings: Settings, options: Options) -> None:

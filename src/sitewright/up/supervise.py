@@ -1,7 +1,8 @@
-"""The light supervisor: starts the processes of a plan, starts them again when they die, and stops them all in order.
+"""The light supervisor: starts the processes of a plan, starts them again when they die, replaces them, and stops them all in order.
 
-It stays for as long as the platform runs, so it imports a handful of modules of the standard library and nothing else (about 8 MB).
-Run as ``python -I -S supervise.py <plan.json>``; the plan is what ``sitewright.up.processes`` made. Ctrl-C, TERM and HUP stop everything.
+It stays for as long as the platform runs, so it imports a handful of modules of the standard library and nothing else (about 9 MB).
+Run as ``python -I -S supervise.py <plan.json>``; the plan is what ``sitewright.up.processes`` made. Ctrl-C and TERM stop everything; HUP
+replaces everything, this program first, without a failed request; the HUP of a terminal that was closed stops everything, too.
 A second Ctrl-C kills what has not ended yet. Exit code: 0 when it was asked to stop, else what the presenter ended with.
 """
 
@@ -14,95 +15,33 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import sys
 import time
 
+if __name__ == "__main__":
+    # As a script, and without site-packages: the parts of this program are found last, after the standard library.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # noqa: PTH100
+
+from sitewright.up import listening
+from sitewright.up.children import Child, in_words, signal_child, spawn, start_ticks
+from sitewright.up.replacing import Replacing
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ROTATE_BYTES = 10 * 1024 * 1024
 CHORES_SECONDS = 30.0
-GOOD_SECONDS = 30.0
-LONGEST_DELAY_SECONDS = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
-def restart_delay(failures: int) -> float:
-    """Seconds to wait before the next start after the *failures*-th death in a row: at once, then 1, 2, 4, 8, 10, 10 …"""
-    return 0.0 if failures <= 1 else min(2.0 ** (failures - 2), LONGEST_DELAY_SECONDS)
-
-
-def start_ticks(pid: int) -> int:
-    """When the process began, in clock ticks since boot; 0 when it is gone or only waits to be reaped. With the pid it names a process
-    for ever."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in {b"Z", b"X"} else int(fields[19])
-
-
-def in_words(status: int) -> str:
-    """How a child ended, from waitpid's status."""
-    code = os.waitstatus_to_exitcode(status)
-    return f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
-
-
-class Child:
-    """One process of the plan and how it has been doing. Times are steady seconds."""
-
-    def __init__(self, spec: dict[str, object]) -> None:
-        self.spec = spec
-        self.name = str(spec["name"])
-        self.pid = 0
-        self.started_at = 0.0
-        self.failures = 0
-        self.due = 0.0
-
-    def died(self, now: float) -> float:
-        """Note the death; the delay in seconds before the next start."""
-        self.failures = 1 if now - self.started_at >= GOOD_SECONDS else self.failures + 1
-        self.pid = 0
-        delay = restart_delay(self.failures)
-        self.due = now + delay
-        return delay
-
-
-def become(spec: dict[str, object]) -> None:
-    """In the child, before exec: own session, default signals, the right user, folder and umask."""
-    os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, set())
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    os.umask(0o022)
-    os.chdir(str(spec["cwd"]))
-    if os.geteuid() == 0 and spec["uid"]:
-        os.initgroups(str(spec["user"]), int(str(spec["gid"])))
-        os.setgid(int(str(spec["gid"])))
-        os.setuid(int(str(spec["uid"])))
-
-
-def spawn(spec: dict[str, object], log: str) -> int:
-    """Start the process with its output appended to *log*; its pid. A failure to start is in the log and ends the child with 127."""
-    argv = [str(word) for word in spec["argv"]]  # type: ignore[attr-defined]
-    env: dict[str, str] = spec["env"]  # type: ignore[assignment]
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640)
-        nothing = os.open("/dev/null", os.O_RDONLY)
-        for source, target in ((nothing, 0), (output, 1), (output, 2)):
-            os.dup2(source, target)
-        become(spec)
-        os.execve(argv[0], argv, env)  # noqa: S606
-    except BaseException as error:
-        os.write(2, f"could not start {argv[0]}: {error}\n".encode())
-    os._exit(127)
+def leave_groups(folders: list[str]) -> None:
+    """Step out of the platform's control groups, and remove those that nobody is in any more."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            with open(f"{os.path.dirname(folder)}/cgroup.procs", "w") as file:
+                file.write(str(os.getpid()))
+            os.rmdir(folder)
 
 
 def rotate(folder: str, limit: int = ROTATE_BYTES) -> None:
@@ -125,30 +64,30 @@ def rotate(folder: str, limit: int = ROTATE_BYTES) -> None:
             os.close(source)
 
 
-def leave_groups(folders: list[str]) -> None:
-    """Step out of the platform's control groups, and remove those that nobody is in any more."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            with open(f"{os.path.dirname(folder)}/cgroup.procs", "w") as file:
-                file.write(str(os.getpid()))
-            os.rmdir(folder)
-
-
 class Supervisor:
-    """The loop over children and signals."""
+    """The loop over children and signals. ``state`` is what an earlier run of this program in this process has left: see ``again``."""
 
-    def __init__(self, plan: dict[str, object]) -> None:
+    def __init__(self, plan: dict[str, object], plan_file: str = "", state: dict[str, object] | None = None) -> None:
+        self.plan = plan
+        self.plan_file = plan_file
         self.folder = str(plan["folder"])
         self.logs = str(plan["logs"])
-        self.presenter = int(str(plan.get("presenter", 0)))
+        self.presenter = 0 if state else int(str(plan.get("presenter", 0)))
         self.stages: list[list[str]] = plan["stages"]  # type: ignore[assignment]
-        self.groups: list[str] = plan.get("groups", [])  # type: ignore[assignment]
         self.teardown: dict[str, object] | None = plan.get("teardown")  # type: ignore[assignment]
+        self.groups: list[str] = plan.get("groups", [])  # type: ignore[assignment]
         self.children = {str(spec["name"]): Child(spec) for spec in plan["processes"]}  # type: ignore[attr-defined]
+        self.leaving: dict[int, tuple[Child, float]] = {}
+        """Processes whose place another one has taken, and when they are killed."""
+        self.sockets: dict[str, int] = (state or {}).get("sockets", {})  # type: ignore[assignment]
+        self.terminal = bool((state or {}).get("terminal", os.isatty(1)))
         self.exit_code = 0
         self.stopping = False
         self.hurry = False
+        self.replace = bool(state)
+        """Whether all parts are to be replaced. The first thing to be replaced is this program."""
         self.wakeup, self._wakeup_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.chores = time.monotonic() + CHORES_SECONDS
 
     def say(self, text: str) -> None:
         """A line on the terminal, if it is still there."""
@@ -158,10 +97,15 @@ class Supervisor:
     def listen(self) -> None:
         """Turn signals into bytes on a pipe, so that none is lost between two looks."""
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for number in SIGNALS:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
+
+    def open_sockets(self) -> None:
+        """Make the listening sockets that are not there yet. Raises OSError."""
+        specs: list[dict[str, object]] = self.plan.get("sockets", [])  # type: ignore[assignment]
+        self.sockets = listening.complete(specs, self.sockets)
 
     def record(self, name: str, pid: int) -> None:
         """Note who runs, as `<pid> <start ticks>` in `<name>.pid`, for `status`, `down` and the next `up`; pid 0 removes the note."""
@@ -170,16 +114,48 @@ class Supervisor:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return
+        self.write(path, f"{pid} {start_ticks(pid)}\n")
+
+    def write(self, path: str, text: str) -> None:
+        """Replace a small file that everybody may read."""
         descriptor = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"{pid} {start_ticks(pid)}\n")
+            file.write(text)
         os.rename(f"{path}.tmp", path)
+
+    def adopt(self) -> None:
+        """Take on what an earlier run of this program in this process has started."""
+        for entry in sorted(name for name in os.listdir(self.folder) if name.endswith(".pid")):  # noqa: PTH208
+            try:
+                with open(f"{self.folder}/{entry}") as file:
+                    pid, ticks = (int(word) for word in file.read().split())
+            except (OSError, ValueError):
+                continue
+            name, _, old = entry.removesuffix(".pid").partition(".old.")
+            if name == "supervisor" or start_ticks(pid) != ticks:
+                continue
+            if name in self.children and not old:
+                self.children[name].adopt(pid)
+            elif name in self.children:
+                self.leave(self.children[name], pid)
+            else:
+                signal_child(pid, signal.SIGTERM)  # a part that this version does not have
 
     def start(self, child: Child) -> None:
         """Start it now."""
-        child.pid = spawn(child.spec, f"{self.logs}/{child.name}.log")
+        child.forget_ready()
+        child.ready, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        child.pid = spawn(child.spec, f"{self.logs}/{child.name}.log", self.sockets, write)
+        os.close(write)
+        child.asked = False
         child.started_at = time.monotonic()
         self.record(child.name, child.pid)
+
+    def leave(self, child: Child, pid: int) -> None:
+        """The process gives way to another of its name: ask it to end what it has begun, and note it until it is gone."""
+        self.record(f"{child.name}.old.{pid}", pid)
+        self.leaving[pid] = (child, time.monotonic() + child.number("leave_seconds", 10.0))
+        signal_child(pid, int(child.number("leave_signal", signal.SIGTERM)))
 
     def reap(self) -> None:
         """Collect everything that ended, orphans included, and note when to start what again."""
@@ -196,19 +172,30 @@ class Supervisor:
                 if code > 0 and not self.stopping:
                     self.exit_code, self.stopping = code, True
                 continue
+            if pid in self.leaving:
+                self.gone(*self.leaving.pop(pid), pid)
+                continue
             child = next((child for child in self.children.values() if child.pid == pid), None)
             if child is not None:
                 self.ended(child, status)
 
+    def gone(self, child: Child, _deadline: float, pid: int) -> None:
+        """A process that had given way has ended."""
+        if child.spec.get("group"):
+            signal_child(pid, signal.SIGKILL, group=True)
+        self.record(f"{child.name}.old.{pid}", 0)
+
     def ended(self, child: Child, status: int) -> None:
         """A child of the plan is gone: end what it left in its group and plan its return."""
         if child.spec.get("group"):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
-        delay = child.died(time.monotonic())
-        if not self.stopping:
-            again = "at once" if not delay else f"in {delay:.0f} s"
-            self.say(f"sitewright: {child.name} {in_words(status)}; starting it again {again} (log: {self.logs}/{child.name}.log)")
+            signal_child(child.pid, signal.SIGKILL, group=True)
+        if child.asked:
+            child.pid, child.due = 0, time.monotonic()
+        else:
+            delay = child.died(time.monotonic())
+            if not self.stopping:
+                again = "at once" if not delay else f"in {delay:.0f} s"
+                self.say(f"sitewright: {child.name} {in_words(status)}; starting it again {again} (log: {self.logs}/{child.name}.log)")
         self.record(child.name, 0)
 
     def wait(self, seconds: float) -> None:
@@ -218,26 +205,59 @@ class Supervisor:
         received = b""
         with contextlib.suppress(BlockingIOError):
             received = os.read(self.wakeup, 512)
-        if any(number in received for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+        closed = signal.SIGHUP in received and self.terminal and not os.isatty(1)
+        if closed or signal.SIGINT in received or signal.SIGTERM in received:
             self.hurry = self.stopping
             self.stopping = True
+        elif signal.SIGHUP in received:
+            self.replace = True
         self.reap()
+
+    def turn(self, longest: float = CHORES_SECONDS, without: Child | None = None) -> None:
+        """Start who is due (but *without* one that is being replaced), do the chores, sleep until there is something to do."""
+        now = time.monotonic()
+        waiting = [child for child in self.children.values() if not child.pid and child is not without]
+        for child in [child for child in waiting if child.due <= now]:
+            self.start(child)
+        if now >= self.chores:
+            self.chores = now + CHORES_SECONDS
+            with contextlib.suppress(OSError):
+                rotate(self.logs)
+        for pid, (_, deadline) in self.leaving.items():
+            if now >= deadline:
+                signal_child(pid, signal.SIGKILL)
+        due = [child.due for child in self.children.values() if not child.pid and child is not without]
+        late = [max(deadline, now + 1.0) for _, deadline in self.leaving.values()]
+        self.wait(min([self.chores, now + longest, *due, *late]) - time.monotonic())
 
     def watch(self) -> None:
         """Run until asked to stop."""
         self.record("supervisor", os.getpid())
-        chores = time.monotonic() + CHORES_SECONDS
+        if self.replace:
+            self.replace = False
+            Replacing(self).run()
         while not self.stopping:
-            now = time.monotonic()
-            waiting = [child for child in self.children.values() if not child.pid]
-            for child in [child for child in waiting if child.due <= now]:
-                self.start(child)
-            if now >= chores:
-                chores = now + CHORES_SECONDS
-                with contextlib.suppress(OSError):
-                    rotate(self.logs)
-            due = [child.due for child in self.children.values() if not child.pid]
-            self.wait(min([chores, *due]) - time.monotonic())
+            if self.replace:
+                self.again()
+            self.turn()
+
+    def again(self) -> None:
+        """Become the present version of this program, which then replaces the parts. Children, sockets and the lock stay; signals that
+        come meanwhile are kept by the kernel. Returns when that cannot be."""
+        self.replace = False
+        if self.presenter:
+            signal_child(self.presenter, signal.SIGKILL)
+        try:
+            with open(self.plan_file, encoding="utf-8") as file:
+                argv = [str(word) for word in json.load(file)["again"]]
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            for descriptor in (*self.sockets.values(), int(str(self.plan.get("lock") or 0))):
+                os.set_inheritable(descriptor, True)
+            os.execv(argv[0], [*argv, json.dumps({"sockets": self.sockets, "terminal": self.terminal})])  # noqa: S606
+        except (OSError, ValueError, LookupError) as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, set())
+            self.say(f"sitewright: the supervisor could not be replaced and goes on as it is: {error}")
+            Replacing(self).run()
 
     def await_end(self, pids: list[int], seconds: float) -> bool:
         """Whether all of them ended in time."""
@@ -278,28 +298,49 @@ class Supervisor:
         """Stop stage after stage; "teardown" among the stages ends the instances."""
         self.say("sitewright: stopping")
         if self.presenter:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.presenter, signal.SIGKILL)
+            signal_child(self.presenter, signal.SIGKILL)
+        for pid in self.leaving:
+            signal_child(pid, signal.SIGTERM)
         for names in self.stages:
             if names == ["teardown"]:
                 self.run_teardown()
             else:
                 self.stop_stage(names)
+        late = list(self.leaving)
+        if late and not self.await_end(late, 2.0):
+            for pid in late:
+                signal_child(pid, signal.SIGKILL, group=True)
+        for pid, (child, _) in self.leaving.items():
+            self.record(f"{child.name}.old.{pid}", 0)
+        listening.remove(self.plan.get("sockets", []))  # type: ignore[arg-type]
         self.record("supervisor", 0)
         leave_groups(self.groups)
         self.say("sitewright: stopped")
 
 
 def main(arguments: list[str]) -> int:
-    """Read the plan and supervise."""
+    """Read the plan and supervise: <plan.json>, and after a replacement what the earlier run left, as JSON. With `--check` as second word
+    only say, by ending with 0, that this program can be run here."""
     with open(arguments[0], encoding="utf-8") as file:
         plan = json.load(file)
+    if arguments[1:] == ["--check"]:
+        return 0
+    state = json.loads(arguments[1]) if arguments[1:] else None
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     if plan.get("lock"):
         os.set_inheritable(int(plan["lock"]), False)
-    supervisor = Supervisor(plan)
+    supervisor = Supervisor(plan, arguments[0], state)
+    for descriptor in supervisor.sockets.values():
+        os.set_inheritable(descriptor, False)
+    if state is not None:
+        supervisor.adopt()
     supervisor.listen()
+    try:
+        supervisor.open_sockets()
+    except OSError as error:
+        supervisor.say(f"sitewright: cannot listen: {error}")
+        supervisor.stopping, supervisor.exit_code = True, 10
     supervisor.reap()
     supervisor.watch()
     supervisor.stop()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sitewright.testing.platform import Platform
-from sitewright.up.supervise import start_ticks
+from sitewright.up.children import start_ticks
 
 PROGRAM = Path(__file__).parents[3] / "sitewright"
 
