@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from sitewright.config.paths import Paths
 from sitewright.domain.identity import new_id
-from sitewright.domain.route import ChannelRoute, Presence
+from sitewright.domain.limits import VisitLimits
+from sitewright.domain.route import Affinity, ChannelRoute, Presence, spread
 from sitewright.errors import InvalidValueError
+from sitewright.router.policy import longer_than, tier
 from sitewright.router.table import RETIRED_SECONDS, RouteTable
+from sitewright.router.version import alternates
 from sitewright.system.clock import FakeClock
 
 A, B = new_id(), new_id()
@@ -58,7 +63,66 @@ def test_sockets_are_dealt_out_over_sixteen_slots(table, paths):
     table.set(ChannelRoute(A, ("alice.test",), sockets=(Path("/s0"), Path("/s1"), Path("/s2"))))
     folder = served(paths)["alice.test"]
     assert folder.pop("app") == ""
-    assert folder == {str(slot): f"/s{slot % 3}" for slot in range(16)}
+    slots = {str(slot): f"/s{slot % 3}" for slot in range(16)}
+    assert {name: target for name, target in folder.items() if not name.startswith("a")} == slots
+    assert all(folder[folder[f"a{slot}"]] != folder[slot] for slot in slots)
+
+
+def test_slots_are_written_as_they_are_given(table, paths):
+    sockets = (Path("/canary"), *[Path("/s0")] * 7, *[Path("/s1")] * 8)
+    table.set(ChannelRoute(A, ("alice.test",), sockets=sockets))
+    assert [served(paths)["alice.test"][str(slot)] for slot in range(16)] == [str(path) for path in sockets]
+
+
+@pytest.mark.parametrize("instances", range(2, 17))
+def test_the_other_slot_is_always_another_instance_and_they_are_shared_out(instances):
+    sockets = spread(tuple(Path(f"/{number}") for number in range(instances)))
+    others = [sockets[slot] for slot in alternates(sockets)]
+    assert all(socket != other for socket, other in zip(sockets, others, strict=True))
+    for dead in set(sockets):
+        asked = Counter(other for socket, other in zip(sockets, others, strict=True) if socket == dead)
+        assert max(asked.values()) - min(asked.values()) <= 1
+        assert len(asked) == min(instances - 1, sockets.count(dead))
+
+
+def test_one_instance_has_no_other_slot(table, paths):
+    table.set(ChannelRoute(A, ("alice.test",), sockets=(Path("/s"),)))
+    assert set(served(paths)["alice.test"]) == {"app", *map(str, range(16))}
+
+
+def test_a_sleeping_site_keeps_what_nginx_serves_and_is_marked(table, paths):
+    table.set(ChannelRoute(A, ("alice.test",), public=Path("/p"), presence=Presence.ASLEEP))
+    folder = served(paths)["alice.test"]
+    assert folder == {"files": "/p", "asleep": "", "special": "", "policy": "n/policy/asleep/none/0/0/0"}
+
+
+def test_only_channels_that_ask_for_something_special_have_a_policy(table, paths):
+    for visits, affinity, policy in (
+        (VisitLimits(connections=33, requests_per_second=6, body_mb=3), Affinity.NONE, "app/none/64/10/5"),
+        (VisitLimits(connections=64), Affinity.COOKIE, "app/cookie/64/0/0"),
+        (VisitLimits(connections=99999, requests_per_second=99999, body_mb=1025), Affinity.HOST, "app/host/0/0/0"),
+    ):
+        table.set(ChannelRoute(A, ("alice.test",), sockets=(Path("/s"),), affinity=affinity, visits=visits))
+        folder = served(paths)["alice.test"]
+        assert folder["policy"] == f"n/policy/{policy}"
+        assert "special" in folder
+        assert "app" not in folder
+
+
+def test_a_platforms_own_bounds_need_no_policy(table, paths):
+    table.set(ChannelRoute(A, ("alice.test",), sockets=(Path("/s"),), visits=VisitLimits(connections=1024, body_mb=1024)))
+    assert "app" in served(paths)["alice.test"]
+
+
+@pytest.mark.parametrize("number", [1, 9, 1000, 1048576, 52428800, 524288000])
+def test_longer_than_is_what_it_says(number):
+    longer = re.compile(longer_than(number))
+    for other in {0, 1, number // 2, number - 1, number, number + 1, number + 9, number * 2, number * 9, number * 10}:
+        assert bool(longer.match(str(other))) == (other > number), other
+
+
+def test_a_limit_is_rounded_up_to_the_next_tier():
+    assert [tier(limit, (1, 5, 10)) for limit in (0, 1, 2, 5, 6, 10, 11)] == [0, 1, 5, 5, 10, 10, 0]
 
 
 def test_php_is_reached_through_nginxs_own_server(table, paths):

@@ -10,10 +10,14 @@ from pathlib import Path
 
 from sitewright.domain.route import SLOTS
 from sitewright.router.pages import PAGES, fill
+from sitewright.router.policy import BODY_TIERS, limit_lines, zone_lines
 
 SITE_CONNECTIONS = 1024
 """Requests of one host name that may be under way in its app at a time; more get the page «busy», so that one site cannot use up the
 router."""
+WAKES_PER_SECOND = 20
+"""How often the orchestrator is asked for one host name in the long run; SITE_CONNECTIONS may come at once."""
+WAKE_TRIES = 8
 
 _TYPES = {
     "text/html": "html htm shtml",
@@ -67,6 +71,9 @@ _TYPES = {
 }
 """Media types by file name (IANA media types registry)."""
 
+SLOT_COOKIE = {False: "sw_slot", True: "__Host-sw_slot"}
+"""By whether visitors come by TLS: only then there are names that no neighbour can set (RFC 6265bis, 4.1.3.2)."""
+
 _CAREFULLY = "disable_symlinks if_not_owner from=%s/r/$host;"
 """Wherever a tenant's file may be opened: a symlink is followed only to what belongs to the symlink's owner. The table's own link to the
 folder belongs to the site too (sitewright.router.table), so a site that puts a link in the folder's place leads nowhere but to itself."""
@@ -90,6 +97,8 @@ _STRIPPED = (
     "X-Remote-User",
     "X-Rewrite-URL",
     "X-Sendfile-Type",
+    "X-Sitewright-Host",
+    "X-Sitewright-Patience",
 )
 """Request headers that frameworks believe because only a proxy should send them; a visitor's are not passed on."""
 
@@ -178,11 +187,15 @@ def render_config(config: RouterConfig) -> str:
         "parent_domains": "|".join(re.escape(name) for name in parent_domains(config.domain)),
         "types": _lines(8, (f"{media} {endings};" for media, endings in _TYPES.items())),
         "slots": _lines(8, _slot_lines()),
-        "other_slots": _lines(8, (f"{slot} {slot + 1 if slot < SLOTS - 1 else slot - 1};" for slot in range(SLOTS))),
+        "slot_cookie": SLOT_COOKIE[config.behind_tls],
+        "secure": "; Secure" if config.behind_tls else "",
+        "zones": _lines(4, zone_lines()),
+        "wakes_per_second": str(WAKES_PER_SECOND),
+        "wake_servers": _lines(8, [f"server unix:{config.run}/wake.sock max_fails=0;"] * WAKE_TRIES),
         "stripped_headers": _lines(4, (f'proxy_set_header {name} "";' for name in _STRIPPED)),
     }
     values["fastcgi_params"] = fill(_lines(8, (f'fastcgi_param {name} "{value}";' for name, value in _FASTCGI.items())), values)
-    values["state_errors"] = _errors({581: "starting", 582: "stopped", 583: "crashed", 585: "unknown"})
+    values["state_errors"] = _errors({581: "starting", 582: "stopped", 583: "crashed", 585: "unknown", 588: "$waiting"})
     values["app_errors"] = _errors({504: "slow", 413: "large", 529: "busy"})
     for name, folder in (("tenant", "shown"), ("mixed", "files")):
         values[f"{name}_root"] = _lines(12, (f"root {config.run}/r/$host/{folder};", _CAREFULLY % config.run))
@@ -190,7 +203,32 @@ def render_config(config: RouterConfig) -> str:
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
     values["page_location"] = fill(_template("page.conf.tmpl"), values)
     values["absent_locations"] = fill(_template("absent.conf.tmpl"), values)
+    values["lanes"] = _lanes(values)
+    for name, after, request_id in (("wake", "@kept_$kept_lane", "$request_id"), ("php_wake", "@php_woken", "$http_x_request_id")):
+        after_wake = _lines(12, (f"try_files /../none {after};",))
+        values[name] = fill(_template("wake.conf.tmpl"), {**values, "after_wake": after_wake, "request_id": request_id})
     return fill(_template("nginx.conf.tmpl"), values)
+
+
+def _lanes(values: dict[str, str]) -> str:
+    """Every way to an app: `app`, `socket` and `stream`, and the same for channels with a policy, where each body tier has a stream of
+    its own because nginx's limit of a body of unknown length is a fixed number."""
+    counted = f"limit_conn sites {SITE_CONNECTIONS};"
+    kept_rules = [counted, *limit_lines(), "add_header Set-Cookie $new_cookie always;"]
+    kept = {
+        **values,
+        "slot": "$kept_slot",
+        "lane_rules": _lines(12, kept_rules),
+        "app_errors": _errors({504: "slow", 413: "oversize", 528: "limited", 529: "busy"}),
+    }
+    plain = {**values, "slot": "$slot", "lane_rules": _lines(12, (counted,))}
+    lanes, stream = _template("lanes.conf.tmpl"), _template("stream.conf.tmpl")
+    parts = [fill(lanes, {**plain, "lane": ""}), fill(stream, {**plain, "lane": "stream"}), fill(lanes, {**kept, "lane": "kept_"})]
+    for one in (0, *BODY_TIERS):
+        body = [f"client_max_body_size {one}m;", f"if ($over_{one}) {{ return 413; }}"] if one else []
+        rules = _lines(12, [*kept_rules, *body])
+        parts.append(fill(stream, {**kept, "lane": f"kept_stream{one}", "lane_rules": rules}))
+    return "".join(parts)
 
 
 def parent_domains(domain: str) -> list[str]:
@@ -206,7 +244,7 @@ def _slot_lines() -> list[str]:
 
 def _errors(pages: dict[int, str]) -> str:
     """error_page lines: an inner status (580 and above are never sent) leads to a page with that page's own status."""
-    status = {page.name: page.status for page in PAGES}
+    status = {page.name: page.status for page in PAGES} | {"$waiting": 503}
     return _lines(12, (f"error_page {code} ={status[name]} /../{name}.$page_format;" for code, name in pages.items()))
 
 

@@ -4,27 +4,15 @@ On disk, below the run folder::
 
     r/<host>                 → ../c/<channel>            one symlink a host name
     c/<channel>              → .v/<channel>.<digest>     one symlink a channel; swapping it is the change
-    c/.v/<channel>.<digest>/                             one prepared version, never modified
-        shown                → a static site's files; the link belongs to the site, so that it leads to nothing but the site's own
-        public               → the same, where the site cannot put a link in that folder's place
-        files                → files that come before the app; the link belongs to the site
-        0 … 15               → sockets that answer HTTP (slots)
-        f0 … f15             → sockets of php-fpm; slots 0 … 15 then lead to nginx's own FastCGI server
-        fallback             → n/<path of the file in public that answers unknown paths>
-        docroot              → n/<document root as php-fpm sees it>
-        app | mixed                                      a marker: there are slots, without or with `files`
-        loose                                            a marker: there is `shown` without `public`
-        starting | stopped | crashed                     a marker: which page a visitor finds
+    c/.v/<channel>.<digest>/                             one prepared version, never modified (sitewright.router.version)
 
-nginx cannot read a value from a file, but it can resolve a symlink (``$realpath_root``): that is why file names are spelt as folders
-below ``n``. A version's name holds the digest of its contents, so comparing with what is there costs one readlink, and a writer that
-is killed anywhere leaves the old version or the new one in use, plus at most an unused folder that the next writer removes.
+A version's name holds the digest of its contents, so comparing with what is there costs one readlink, and a writer that is killed anywhere
+leaves the old version or the new one in use, plus at most an unused folder that the next writer removes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import threading
@@ -34,9 +22,9 @@ from pathlib import Path
 from sitewright.config.paths import Paths
 from sitewright.domain.identity import is_id
 from sitewright.domain.names import HostName
-from sitewright.domain.route import SLOTS, ChannelRoute, Presence, spread
+from sitewright.domain.route import ChannelRoute
 from sitewright.errors import InvalidValueError
-from sitewright.system.accounts import is_root
+from sitewright.router.version import build, version_name
 from sitewright.system.clock import Clock, SystemClock
 
 UNIX_PATH_BYTES = 107
@@ -71,7 +59,7 @@ class RouteTable:
         Returns whether anything had to change. Raises InvalidValueError for a route that cannot be served.
         """
         self._check(route)
-        name = f"{route.channel_id}.{_digest(route)}"
+        name = version_name(route)
         with self._lock:
             changed = self._point(route.channel_id, name, route)
             for host in route.hosts:
@@ -141,46 +129,17 @@ class RouteTable:
     def _build(self, name: str, route: ChannelRoute) -> None:
         folder = self._versions / f".{name}.new"
         shutil.rmtree(folder, ignore_errors=True)
-        _make_folder(folder)
-        if route.presence is not Presence.STOPPED:
-            if route.public is not None:
-                self._show(folder, route.public, route)
-            self._slots(folder, route)
-        if route.presence is not Presence.RUNNING:
-            (folder / route.presence.value).touch(mode=0o644)
-        if route.fallback:
-            _spell(folder, "fallback", route.fallback)
+        build(folder, route, self._owner(route.public), self._fastcgi_socket)
         folder.rename(self._versions / name)
 
-    def _show(self, folder: Path, public: Path, route: ChannelRoute) -> None:
-        names = ("files",) if route.sockets else ("shown",) if route.changeable else ("shown", "public")
-        link = folder / names[0]
-        link.symlink_to(public)
+    def _owner(self, public: Path | None) -> int:
+        """The uid of the site: of its own folder, which no site can touch, not of what is now where *public* says; -1 for none."""
         with contextlib.suppress(FileNotFoundError):
-            if is_root():
-                os.chown(link, self._owner(public), -1, follow_symlinks=False)
-        for name in names[1:]:
-            os.link(link, folder / name, follow_symlinks=False)
-        if names == ("shown",):
-            (folder / "loose").touch(mode=0o644)
-
-    def _owner(self, public: Path) -> int:
-        """The uid of the site: of its own folder, which no site can touch, not of what is now where *public* says."""
-        if public.is_relative_to(self._sites):
-            return (self._sites / public.relative_to(self._sites).parts[0]).lstat().st_uid
-        return public.lstat().st_uid
-
-    def _slots(self, folder: Path, route: ChannelRoute) -> None:
-        prefix = ""
-        sockets = spread(route.sockets)
-        if not sockets:
-            return
-        (folder / ("app" if route.public is None else "mixed")).touch(mode=0o644)
-        if route.fastcgi_root:
-            prefix = "f"
-            _spell(folder, "docroot", route.fastcgi_root.removeprefix("/"))
-            _link_slots(folder, "", (self._fastcgi_socket,) * SLOTS)
-        _link_slots(folder, prefix, sockets)
+            if public is not None and public.is_relative_to(self._sites):
+                return (self._sites / public.relative_to(self._sites).parts[0]).lstat().st_uid
+            if public is not None:
+                return public.lstat().st_uid
+        return -1
 
     def _swap(self, link: Path, target: str) -> None:
         """Replace *link* in one rename; the half-made link lies among the versions, where no host name leads."""
@@ -246,39 +205,3 @@ class RouteTable:
 def fastcgi_socket(paths: Paths) -> Path:
     """Where nginx's own FastCGI server listens: to the public server a PHP site looks like any site that speaks HTTP."""
     return paths.run / "nginx" / "php.sock"
-
-
-def _digest(route: ChannelRoute) -> str:
-    """16 hex characters of everything but the hosts."""
-    where = f"{route.public or ''}{' changeable' if route.changeable else ''}"
-    parts = [_LAYOUT, route.presence.value, where, route.fallback, route.fastcgi_root, *map(str, route.sockets)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _link_slots(folder: Path, prefix: str, sockets: tuple[Path, ...]) -> None:
-    """Symlinks <prefix>0 … <prefix>15. Slots of one socket are hard links to one symlink: an inode each would fill the run folder's
-    memory at 100,000 sites."""
-    first: dict[Path, Path] = {}
-    for slot, socket in enumerate(sockets):
-        link = folder / f"{prefix}{slot}"
-        if socket in first:
-            os.link(first[socket], link, follow_symlinks=False)
-        else:
-            link.symlink_to(socket)
-            first[socket] = link
-
-
-def _spell(folder: Path, name: str, path: str) -> None:
-    """Make *name* a symlink whose real path ends with *path*."""
-    spelt = folder
-    for part in ("n", name, *path.split("/")):
-        spelt = spelt / part
-        if not spelt.is_dir():
-            _make_folder(spelt)
-    (folder / name).symlink_to(spelt.relative_to(folder))
-
-
-def _make_folder(folder: Path) -> None:
-    """A folder that nginx may enter, whatever this process's umask."""
-    folder.mkdir()
-    folder.chmod(0o755)

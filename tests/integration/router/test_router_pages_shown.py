@@ -13,6 +13,7 @@ from sitewright.domain.identity import new_id
 from sitewright.domain.route import Presence
 
 from .conftest import eventually
+from .gate import Gate
 
 CHANNELS = {presence: new_id() for presence in Presence}
 
@@ -74,8 +75,11 @@ def test_when_the_only_instance_has_died_the_visitor_gets_the_page(router):
     app = router.app()
     router.route("alone.example.test", sockets=(app.socket,))
     app.stop()
-    page = router.get("alone.example.test", Accept="text/html")
+    with Gate(router.settings.paths.wake_socket, lambda _host, _patience: 403):
+        page = router.get("alone.example.test", Accept="text/html")
     assert (page.status, "does not answer" in page.text) == (502, True)
+    page = router.get("alone.example.test", Accept="text/html")
+    assert (page.status, "by itself in a moment" in page.text) == (503, True)
 
 
 @pytest.mark.parametrize(
