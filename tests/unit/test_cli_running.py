@@ -25,7 +25,12 @@ SETTINGS = {
     "max_surge": 1,
     "visits": {"connections": 0, "requests_per_second": 0, "body_mb": 20},
 }
-SCALE = {"processes": {"web": {"count": 2, "memory_mb": 256, "cpu_millicores": 500}, "worker": {"count": 1, "memory_mb": 128}}}
+PROCESSES = [
+    {"process": "web", "count": 2, "ready": 2, "memory_mb": 256, "cpu_millicores": 500},
+    {"process": "worker", "count": 1, "ready": 0, "memory_mb": 128, "cpu_millicores": 1000},
+    {"process": "cron-tidy", "count": 1, "ready": 0, "memory_mb": 128, "cpu_millicores": 1000, "fixed": True, "schedule": "@daily"},
+]
+SCALE = {"items": PROCESSES, "next": None, "memory_mb": 640, "team_memory_mb": 2048, "team_used_memory_mb": 900}
 
 
 class Script:
@@ -126,7 +131,9 @@ def test_what_is_no_count_is_refused(words: list[str]) -> None:
 
 def test_scale_without_counts_shows_them(script: Script) -> None:
     shown = said("scale", "blog")
-    assert "web      2       256 MB       0.5" in shown
+    assert "web        2       2      256 MB       0.5" in shown
+    assert "cron-tidy  @daily" in shown
+    assert "may take 2048 MB and take 900 MB" in shown
     assert json.loads(said("scale", "blog", "--json")) == SCALE
 
 
@@ -201,16 +208,22 @@ def test_a_canary_for_all_at_once_is_refused(script: Script) -> None:
 
 def test_a_canary_is_shown_by_the_name_of_its_site(script: Script) -> None:
     canary = {"release": 4, "percent": 12.5, "slots": 2, "state": "serving", "requests": 100, "errors": 3, "latency": 0.012}
-    script.answers["GET", "/sites/blog/canary"] = {"canary": {**canary, "old_requests": 700, "old_errors": 0, "old_latency": 0.01}}
+    script.answers["GET", "/sites/blog/canary"] = {
+        "canary": {**canary, "old_release": 3, "old_requests": 700, "old_errors": 0, "old_latency": 0.01},
+        "last": None,
+    }
     shown = said("canary", "blog")
     assert "12.5 % of the visitors" in shown
-    assert "on trial        100       3       12 ms" in shown
-    assert json.loads(said("canary", "show", "blog", "--json"))["release"] == 4
+    assert "4 on trial        100       3       12 ms" in shown
+    assert json.loads(said("canary", "show", "blog", "--json"))["canary"]["release"] == 4
 
 
 def test_no_canary_says_how_to_begin_one(script: Script) -> None:
-    script.answers["GET", "/sites/blog/canary"] = {"canary": None}
-    assert "--canary 10%" in said("canary", "blog")
+    last = {"release": 4, "verdict": "aborted", "reason": "5 of 40 requests failed."}
+    script.answers["GET", "/sites/blog/canary"] = {"canary": None, "last": last}
+    shown = said("canary", "blog")
+    assert "--canary 10%" in shown
+    assert "Release 4 was aborted. 5 of 40 requests failed." in shown
 
 
 @pytest.mark.parametrize("verb", ["promote", "abort"])
@@ -249,10 +262,18 @@ def test_crons_are_listed_with_their_last_run(script: Script) -> None:
 
 
 def test_plans_are_listed(script: Script) -> None:
-    free = {"name": "free", "memory_mb": 256, "cpu_millicores": 500, "freeze_after_seconds": 900, "stop_after_seconds": 7200}
-    script.answers["GET", "/plans"] = {"items": [free, {"name": "always", "always_on": True}], "next": None}
+    small = {"name": "small", "memory_mb": 256, "cpu_millicores": 500, "freeze_after_minutes": 15, "stop_after_minutes": 120, "open": True}
+    script.answers["GET", "/plans"] = {"items": [small, {"name": "large", "always_on": True}], "next": None}
     shown = said("plans")
     assert "frozen after 15m, stopped after 2h" in shown
+    assert "never where its owner says so" in shown
+
+
+def test_a_plan_is_chosen_for_ones_own_team(script: Script) -> None:
+    script.answers["GET", "/teams"] = {"items": [{"name": "chess", "personal": False}, {"name": "alice", "personal": True}], "next": None}
+    script.answers["PATCH", "/teams/alice"] = {"name": "alice", "plan": "small"}
+    assert "alice has the plan small" in said("plans", "--choose", "small")
+    assert script.sent("PATCH", "/teams/alice") == {"plan": "small"}
 
 
 def test_run_asks_for_an_instance_of_its_own_and_ends_with_the_commands_code(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:

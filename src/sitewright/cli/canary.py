@@ -26,31 +26,31 @@ app = typer.Typer(help="Look after a release on trial: `sitewright canary NAME` 
 @app.command()
 def show(name: SiteArgument, as_json: JsonOption = False) -> None:
     """Show how the release on trial does beside the site's own."""
-    from sitewright.cli.output import print_fields, print_json, print_table  # noqa: PLC0415
+    from sitewright.cli.output import clean, print_fields, print_json, print_table  # noqa: PLC0415
 
     with connected() as client:
         body = client.get(site_path(name, "/canary"))
     canary = body.get("canary")
     if as_json:
-        print_json(canary)
+        print_json(body)
         return
     if not canary:
+        if last := body.get("last"):
+            print(clean(f"Release {last['release']} was {last['verdict']}. {last.get('reason') or ''}".strip()))
         print(f"{name} has no release on trial. `sitewright deploy PATH --site {name} --canary 10%` begins one.")
         return
     fields = [("Release", canary.get("release")), ("State", canary.get("state")), ("Share", _share(canary)), ("Why", canary.get("reason"))]
     print_fields([field for field in fields if field[1]])
     print()
     rows = [
-        ["on trial", *_figures(canary, "")],
-        ["the site's own", *_figures(canary, "old_")],
+        [f"{canary.get('release')} on trial", *_figures(canary, "")],
+        [f"{canary.get('old_release') or ''} the site's own".strip(), *_figures(canary, "old_")],
     ]
     print_table(("release", "requests", "failed", "median"), rows, empty="")
 
 
 def _share(canary: dict[str, Any]) -> str:
-    slots = int(canary.get("slots") or 0)
-    percent = canary.get("percent") or slots * 100 / 16
-    return f"{percent:g} % of the visitors"
+    return f"{canary.get('percent') or 0:g} % of the visitors"
 
 
 def _figures(canary: dict[str, Any], prefix: str) -> list[str]:

@@ -31,7 +31,7 @@ def scale(
             return
         bounds = _bounds(memory, cpu)
         relative = any(word.partition("=")[2][:1] in {"+", "-"} for word in counts or ())
-        current = {process: int(entry["count"]) for process, entry in client.get(path)["processes"].items()} if relative else {}
+        current = {str(entry["process"]): int(entry["count"]) for entry in client.items(path)} if relative else {}
         numbers = counts_of(counts or [], current)
         wanted: dict[str, dict[str, int]] = {process: {"count": number, **bounds} for process, number in numbers.items()}
         answer = client.request("PATCH", path, json={"processes": wanted or {"web": bounds}})
@@ -52,8 +52,15 @@ def _show(body: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(body)
         return
-    rows = [
-        [process, entry.get("count"), f"{entry.get('memory_mb')} MB", f"{entry.get('cpu_millicores', 0) / 1000:g}"]
-        for process, entry in body["processes"].items()
-    ]
-    print_table(("process", "copies", "memory each", "processors each"), rows, empty="It has no processes: its files are served directly.")
+    rows = [_row(entry) for entry in body["items"]]
+    print_table(
+        ("process", "copies", "ready", "memory each", "processors each"), rows, empty="No process of it runs: its files are served."
+    )
+    if rows:
+        used, most = body.get("team_used_memory_mb"), body.get("team_memory_mb")
+        print(f"\nTogether {body.get('memory_mb')} MB; the sites of its team may take {most} MB and take {used} MB.")
+
+
+def _row(entry: dict[str, Any]) -> list[Any]:
+    copies = entry["count"] if not entry.get("fixed") else entry.get("schedule") or "by itself"
+    return [entry["process"], copies, entry["ready"], f"{entry['memory_mb']} MB", f"{entry['cpu_millicores'] / 1000:g}"]
