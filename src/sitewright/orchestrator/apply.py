@@ -20,6 +20,7 @@ from sitewright.engines.base import Engine, InstanceSpec, JobResult, Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import folders, steps
 from sitewright.orchestrator.apply_sleep import SleepApplier
+from sitewright.orchestrator.connections import Connections
 from sitewright.orchestrator.events import EventSpool
 from sitewright.orchestrator.health import Prober
 from sitewright.orchestrator.logs import LogStore, Source
@@ -59,6 +60,7 @@ class Tools:
     logs: LogStore
     events: EventSpool
     memories: MemoryStore
+    connections: Connections
 
 
 class Applier:

@@ -28,7 +28,7 @@ from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.logs import Source
 from sitewright.orchestrator.memory import ChannelMemory, Wake
 from sitewright.orchestrator.model import Actual, Serving
-from sitewright.orchestrator.observe import actual_of, index_of, memory_kill_text, new_memory_kills, presume
+from sitewright.orchestrator.observe import Known, actual_of, index_of, memory_kill_text, new_memory_kills, presume
 from sitewright.orchestrator.plan import plan
 from sitewright.orchestrator.report import of_channel, of_resting
 from sitewright.orchestrator.specs import tree_of
@@ -272,7 +272,7 @@ class Orchestrator:
     def _look_at(self, desired: DesiredChannel, memory: ChannelMemory) -> Actual:
         tree = self._tree_of(desired)(Serving(desired.release, desired.mode)) if desired.release else None
         rest = memory.rest(self.tools.clock.now(), self.tools.clock.steady())
-        return actual_of(desired, memory, self.observed(desired.channel_id), tree, rest)
+        return actual_of(desired, memory, self.observed(desired.channel_id), tree, Known(rest, self.tools.connections))
 
     def _lock(self, channel_id: str) -> asyncio.Lock:
         """Held while a channel is planned and its steps are done: by a turn, or by somebody who wakes it."""

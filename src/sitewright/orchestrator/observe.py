@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.domain.desired import DesiredChannel
-from sitewright.domain.processes import HealthCheck, Listen
+from sitewright.domain.processes import HealthCheck
 from sitewright.domain.states import InstanceState
-from sitewright.engines.base import SOCKET_PATH, EngineState, Exit, Observed
+from sitewright.engines.base import EngineState, Exit, Observed
+from sitewright.orchestrator.connections import Connections
 from sitewright.orchestrator.memory import ChannelMemory, InstanceMemory
 from sitewright.orchestrator.model import Actual, Instance, Rest
 from sitewright.orchestrator.sleep import counts_connections
-from sitewright.system.sockets import unix_sockets
 
 INDEX_VARIABLE = "SITEWRIGHT_INDEX"
 
@@ -48,8 +47,16 @@ def presume(memory: ChannelMemory, observed: Iterable[Observed], now: float) -> 
     memory.known = True
 
 
-def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], tree: Path | None, rest: Rest) -> Actual:
-    """All that is known of the channel now. *tree*: the folder that the wanted release runs from, None when there is none."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is asked for beside engine and memory: how the channel sleeps, and who is connected."""
+
+    rest: Rest
+    connections: Connections
+
+
+def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], tree: Path | None, known: Known) -> Actual:
+    """All that is known of the channel now. *tree*: the folder that the wanted release runs from, None for none."""
     instances = tuple(_instance(desired, memory, item) for item in observed)
     found = Actual(
         instances=instances,
@@ -61,13 +68,13 @@ def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable
         applied=memory.applied,
         deleting=memory.deleting,
         deleted=memory.deleted,
-        rest=rest,
+        rest=known.rest,
         start_seconds=memory.start_seconds,
     )
-    if counts_connections(desired, found):
-        return replace(found, instances=_with_connections(instances, of_all=True))
-    if any(i.state is InstanceState.EVACUATING for i in instances):
-        return replace(found, instances=_with_connections(instances))
+    of_all = counts_connections(desired, found)
+    if of_all or any(i.state is InstanceState.EVACUATING for i in instances):
+        counted = (replace(i, connections=known.connections(i)) if of_all or i.state is InstanceState.EVACUATING else i for i in instances)
+        return replace(found, instances=tuple(counted))
     return found
 
 
@@ -118,23 +125,3 @@ def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) ->
         reason=item.exit.in_words(spec.box.limits) if item.exit else "",
         out_of_memory=bool(item.exit and item.exit.out_of_memory),
     )
-
-
-def _with_connections(instances: tuple[Instance, ...], *, of_all: bool = False) -> tuple[Instance, ...]:
-    """Count the open connections of those that drain, or of all.
-
-    A socket that the engine made shows its own path; one that the app made shows the path inside, which all share: nobody connected to
-    any of them means nobody connected to this one.
-    """
-    sockets = unix_sockets()
-    counted = []
-    for instance in instances:
-        connections: int | None = None
-        if of_all or instance.state is InstanceState.EVACUATING:
-            own = [s for s in sockets if s.path == os.fspath(instance.socket) or f"/{instance.id}/" in s.path]
-            if any(s.listening for s in own):
-                connections = sum(1 for s in own if s.connected)
-            if instance.listen in (Listen.SOCKET, Listen.FASTCGI) and not connections:
-                connections = None if any(s.connected for s in sockets if s.path == SOCKET_PATH) else 0
-        counted.append(replace(instance, connections=connections))
-    return tuple(counted)

@@ -75,6 +75,8 @@ class Machine:
         self.routes = MemoryRoutes()
         self.deaf: set[str] = set()
         """Release ids whose processes never answer."""
+        self.connected: dict[str, int] = {}
+        """Instance id → how many visitors are connected to it."""
         self.no_trees: set[str] = set()
         """Release ids whose files cannot be put in place."""
         self.on_step: Callable[[Step], None] = lambda _: None
@@ -111,6 +113,7 @@ class Machine:
             logs=logs,
             events=events,
             memories=MemoryStore(paths.remembered),
+            connections=lambda instance: self.connected.get(instance.id, 0),
         )
         await self.engine.open(logs.feed)
         self.orchestrator = Orchestrator(tools, DesiredStore(paths.desired))
@@ -152,7 +155,7 @@ class Machine:
     def routed(self) -> int:
         """How many sockets visitors of the channel can reach."""
         route = self.routes.table.get(CHANNEL_ID)
-        return len(route.sockets) if route else 0
+        return len(set(route.sockets)) if route else 0
 
 
 def scaled(desired: DesiredChannel, count: int) -> DesiredChannel:

@@ -29,6 +29,7 @@ from sitewright.domain.states import BuildState
 from sitewright.engines.base import Engine
 from sitewright.errors import SitewrightError, UnavailableError
 from sitewright.orchestrator.apply import Tools
+from sitewright.orchestrator.connections import SocketConnections
 from sitewright.orchestrator.daemon import Orchestrator
 from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.disk import DiskGuard
@@ -139,6 +140,7 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
         logs=logs,
         events=events,
         memories=MemoryStore(settings.paths.remembered),
+        connections=SocketConnections(clock),
     )
     orchestrator = Orchestrator(tools, DesiredStore(settings.paths.desired))
     reporter = Reporter(bus, orchestrator, events, info.name)
