@@ -74,6 +74,7 @@ def connections_by_file() -> Counter[FileKey] | None:
     By file and not by name: an app that makes its own socket calls it by a name of its own world. Who has hung up does not count, also
     when the app has not noticed yet.
     """
+    states, shown = 1 << _ESTABLISHED | 1 << _LISTEN, _SHOW_FILE | _SHOW_QUEUE
     body = struct.pack("=BBHIII2I", socket.AF_UNIX, 0, 0, states, 0, shown, 0xFFFFFFFF, 0xFFFFFFFF)
     request = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + body
     found: Counter[FileKey] = Counter()
