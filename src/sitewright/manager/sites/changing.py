@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sitewright.bus.messages import METHODS, Ack, ChannelQuery
+from sitewright.bus.messages import Ack, ChannelQuery
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Power
-from sitewright.errors import ConflictError, EngineError, InvalidValueError, UnavailableError
+from sitewright.errors import ConflictError, EngineError, InvalidValueError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.services import trail
 from sitewright.manager.bus import NodeClient
@@ -85,8 +85,6 @@ def wake(user: User, site: Site) -> None:
     channel = _production(site)
     if channel.release_id is None or channel.power != Power.ON.value:
         raise ConflictError("The site does not sleep: it is stopped.", resolution="Start it.")
-    if WAKE not in METHODS:
-        raise UnavailableError("This platform's nodes cannot be woken by hand.", resolution="Visit the site; that wakes it.")
     trail(user, "site.wake", site.id, site.name)
     answer = NodeClient(runtime().bus, channel.node).ask(WAKE, ChannelQuery(channel_id=channel.id), Ack, WAKE_SECONDS)
     if answer.problem:

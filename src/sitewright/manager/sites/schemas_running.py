@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from ninja import Field, Schema
+from pydantic import BaseModel, ConfigDict
 
 from sitewright.domain.desired import Strategy
 from sitewright.domain.route import Affinity
@@ -13,7 +14,13 @@ from sitewright.domain.sleep import SleepStage
 from sitewright.manager.teams.schemas import PlanOut
 
 
-class ProcessIn(Schema):
+class Strict(BaseModel):
+    """Part of what is asked for: an object, and no other words than these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProcessIn(Strict):
     """What to change of one process type; what is left out stays, null is the plan's."""
 
     count: int | None = Field(None, examples=[3])
@@ -57,15 +64,16 @@ class ScaleOut(Schema):
     team_used_memory_mb: int
 
 
-class SleepIn(Schema):
-    """Idle seconds until it freezes and stops; null is the plan's, 0 is never."""
+class SleepIn(Strict):
+    """Idle seconds until it freezes and stops; null is the plan's, 0 is never; what is left out stays."""
 
     freeze_after_seconds: float | None = Field(None, examples=[600])
     stop_after_seconds: float | None = Field(None, examples=[7200])
 
 
-class VisitsIn(Schema):
-    """The most that visitors may ask for: requests at a time, requests a second, megabytes a request. null is what the plan allows."""
+class VisitsIn(Strict):
+    """The most that visitors may ask for: requests at a time, requests a second, megabytes a request. null or 0 is what the plan
+    allows."""
 
     connections: int | None = None
     requests_per_second: int | None = None

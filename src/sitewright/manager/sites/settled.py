@@ -22,20 +22,14 @@ AFFINITY_WORDS = {
 STRATEGY_WORDS = {Strategy.ROLLING: "one copy after the other", Strategy.BLUE_GREEN: "all copies at once (blue/green)"}
 
 
-@dataclass(frozen=True, slots=True)
-class OwnSleep:
-    """A channel's own times in seconds; None is the plan's, 0 never."""
-
-    freeze_after_seconds: float | None = None
-    stop_after_seconds: float | None = None
-
-
+OwnSleep = Mapping[str, float | None]
+"""`freeze_after_seconds`, `stop_after_seconds`: a channel's own times. None is the plan's, 0 never; what is left out stays."""
 SleepChoice = OwnSleep | Literal["default", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which settings to change; None leaves one as it is. A figure of ``visits`` that is None goes back to the plan's."""
+    """Which settings to change; None leaves one as it is. A figure of ``visits`` that is None or 0 goes back to the plan's."""
 
     sleep: SleepChoice | None = None
     affinity: Affinity | None = None
@@ -48,7 +42,7 @@ def fields_of(channel: Channel, wish: Wish, allowance: Allowance) -> dict[str, A
     """The columns of Channel to change. Raises InvalidValueError, in words, for what the plan does not allow or when nothing is asked."""
     fields: dict[str, Any] = {}
     if wish.sleep is not None:
-        fields |= _sleep(wish.sleep, allowance)
+        fields |= _sleep(channel, wish.sleep, allowance)
     if wish.affinity is not None:
         fields["affinity"] = wish.affinity.value
     if wish.strategy is not None:
@@ -64,9 +58,10 @@ def fields_of(channel: Channel, wish: Wish, allowance: Allowance) -> dict[str, A
     return fields
 
 
-def _sleep(choice: SleepChoice, allowance: Allowance) -> dict[str, Any]:
-    if isinstance(choice, OwnSleep):
-        freeze, stop = choice.freeze_after_seconds, choice.stop_after_seconds
+def _sleep(channel: Channel, choice: SleepChoice, allowance: Allowance) -> dict[str, Any]:
+    if isinstance(choice, Mapping):
+        freeze = choice.get("freeze_after_seconds", channel.freeze_after_seconds)
+        stop = choice.get("stop_after_seconds", channel.stop_after_seconds)
     else:
         freeze = stop = 0.0 if choice == "never" else None
     if choice != "default":
@@ -76,10 +71,10 @@ def _sleep(choice: SleepChoice, allowance: Allowance) -> dict[str, Any]:
 
 def _visits(channel: Channel, asked: Mapping[str, int | None], allowance: Allowance) -> dict[str, int]:
     for name, value in asked.items():
-        if name not in VISIT_FIGURES or (value is not None and not 1 <= value <= 1_000_000):
-            raise InvalidValueError(f"{name[:30]} cannot be {value}.", details="It is 1 to 1000000, or null for what the plan allows.")
+        if name not in VISIT_FIGURES or (value is not None and not 0 <= value <= 1_000_000):
+            raise InvalidValueError(f"{name[:30]} cannot be {value}.", details="It is 1 to 1000000, or 0 for what the plan allows.")
     check_visits(allowance, {name: value for name, value in asked.items() if value is not None})
-    return {name: value for name, value in {**(channel.visits or {}), **asked}.items() if value is not None}
+    return {name: value for name, value in {**(channel.visits or {}), **asked}.items() if value}
 
 
 def in_words(fields: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from sitewright.manager.sites.present_api import site_out
 from sitewright.manager.sites.present_running import crons_out, scale_out, settings_out, trial_out
 from sitewright.manager.sites.schemas import SiteOut
 from sitewright.manager.sites.schemas_running import CronList, RollbackIn, ScaleIn, ScaleOut, SettingsOut, SettingsPatch, SleepIn, TrialOut
-from sitewright.manager.sites.settled import OwnSleep, SleepChoice, Wish
+from sitewright.manager.sites.settled import SleepChoice, Wish
 from sitewright.manager.teams.plans import allowance_for
 
 router = Router(tags=["running"])
@@ -62,7 +62,7 @@ def change_settings(request: HttpRequest, name: str, body: SettingsPatch) -> Sta
 
 def _sleep(body: SettingsPatch) -> SleepChoice | None:
     if isinstance(body.sleep, SleepIn):
-        return OwnSleep(body.sleep.freeze_after_seconds, body.sleep.stop_after_seconds)
+        return body.sleep.model_dump(exclude_unset=True)
     return body.sleep
 
 
