@@ -41,17 +41,17 @@ def install_tools() -> None:
 class SandboxLab(PlatformLab[SandboxEngine]):
     """One platform on the sandbox."""
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(Settings(home=home), lambda settings: SandboxEngine(settings, SystemRunner(), SystemClock()))
+    def __init__(self, home: Path, *, warm: bool = False) -> None:
+        super().__init__(Settings(home=home, warm_start=warm), lambda settings: SandboxEngine(settings, SystemRunner(), SystemClock()))
 
 
 @contextlib.asynccontextmanager
-async def sandbox_lab() -> AsyncIterator[SandboxLab]:
-    """A lab with an open engine; afterwards nothing of it is left on the machine."""
+async def sandbox_lab(*, warm: bool = False) -> AsyncIterator[SandboxLab]:
+    """A lab with an open engine, with *warm* one that has warm parents; afterwards nothing of it is left on the machine."""
     install_tools()
     home = Path(tempfile.mkdtemp(prefix="sitewright-lab-"))
     home.chmod(0o711)
-    lab = SandboxLab(home)
+    lab = SandboxLab(home, warm=warm)
     try:
         await lab.open()
         yield lab

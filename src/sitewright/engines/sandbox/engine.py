@@ -36,7 +36,8 @@ from sitewright.engines.sandbox.record import Folder, Record, load, load_exit
 from sitewright.engines.sandbox.rootfs import make_base
 from sitewright.engines.sandbox.session import open_session
 from sitewright.engines.sandbox.spawn import Process, close_on_exec
-from sitewright.engines.sandbox.starting import start_instance
+from sitewright.engines.sandbox.starting import Started, start_instance
+from sitewright.engines.sandbox.warm import WarmParents, WarmStartError
 from sitewright.errors import EngineError, SitewrightError
 from sitewright.system.accounts import is_root, router_account
 from sitewright.system.clock import Clock
@@ -60,6 +61,7 @@ class SandboxEngine:
         self._sink: LogSink = lambda _instance_id, _data: None
         self._ground: Ground | None = None
         self._network: NetworkPool | None = None
+        self._warm: WarmParents | None = None
         self._sessions = 0
         self._ports = PortFollower(runner, clock, lambda instance_id, text: self._sink(instance_id, f"[sitewright] {text}\n".encode()))
 
@@ -93,6 +95,8 @@ class SandboxEngine:
         if not root:
             return EngineInfo("sandbox", (filtered, relayed, *machine.ordinary_user(slirp)))
         await self._remove_leftover_groups()
+        if self._settings.warm_start:
+            self._warm = WarmParents(self._ground.base, self._settings, self._runner)
         self._network = NetworkPool(self._paths.tag, self._runner, egress)
         return EngineInfo("sandbox", (filtered, relayed, *limits, *await self._open_network()))
 
@@ -150,6 +154,9 @@ class SandboxEngine:
     async def close(self) -> None:
         """Let go of everything without ending it. When nothing runs, nothing stays behind on the machine either."""
         idle = all(held.exit is not None for held in self._held.values())
+        if self._warm is not None:
+            await self._warm.close()
+            self._warm = None
         for held in self._held.values():
             held.forget()
         self._held.clear()
@@ -182,6 +189,11 @@ class SandboxEngine:
             raise EngineError("The instance is not running.", resolution="Start the site first.")
         return held
 
+    @property
+    def warm(self) -> WarmParents | None:
+        """Its warm parents; None when there are to be none."""
+        return self._warm
+
     # --- instances ---
     async def start(self, spec: InstanceSpec) -> None:
         """Start it, once. Raises EngineError; then nothing of it is left."""
@@ -202,18 +214,34 @@ class SandboxEngine:
             if spec.box.network and self._network is not None:
                 taken = await self._network.take()
                 link = (taken.index, taken.path)
-            started = await start_instance(ground, spec, folder, link, self._clock.now())
+            started = await self._begin(ground, spec, folder, link)
         except BaseException:
-            if ground.groups is not None:
-                await empty(ground.groups, spec.id)
-                ground.groups.remove(spec.id)
-            erase(folder)
+            await self._undo(ground, spec, folder)
             if link[0] >= 0 and self._network is not None:
                 await self._network.give_back(link[0])
             raise
         held = self._hold(started.record, folder, started.output)
         if sockets.makes_own(spec.listen):
             sockets.publish(held.folder, spec.box.uid, ground.router_group)
+
+    async def _begin(self, ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[int, str]) -> Started:
+        """As a copy of a warm parent where there is one, else, and when that fails, by its command."""
+        copy = await self._warm.copy(spec) if self._warm is not None else None
+        if copy is not None:
+            try:
+                return await start_instance(ground, spec, folder, link, self._clock.now(), copy)
+            except WarmStartError as error:
+                log.warning("warm_start_failed", extra={"instance": spec.id, "error": str(error), "details": error.details})
+                await self._undo(ground, spec, folder)
+            finally:
+                copy.close()
+        return await start_instance(ground, spec, folder, link, self._clock.now())
+
+    async def _undo(self, ground: Ground, spec: InstanceSpec, folder: Folder) -> None:
+        if ground.groups is not None:
+            await empty(ground.groups, spec.id)
+            ground.groups.remove(spec.id)
+        erase(folder)
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:
         """TERM, wait at most the grace, KILL."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sitewright.engines.base import EngineState, Exit, InstanceSpec, Observed
 from sitewright.engines.sandbox.output import OutputReader
 from sitewright.engines.sandbox.record import Folder, Record, save_exit, status_field
-from sitewright.engines.sandbox.spawn import Process, children, name_of
+from sitewright.engines.sandbox.spawn import Process, children, name_of, start_ticks
 from sitewright.system.cgroups import ControlGroups
 from sitewright.system.scratch import unmount
 
@@ -71,11 +71,14 @@ class Held:
             self.reader.close()
 
 
-def main_processes(first: int) -> tuple[int, ...]:
+def main_processes(held: Held) -> tuple[int, ...]:
     """Whom TERM is for: the top processes inside, and below those that do not hand it on also their children. Not everybody: a server's
-    own workers are ended by their master, in its own way."""
+    own workers are ended by their master, in its own way. Not the holder of a warm start either: it ends when the server has."""
     found: list[int] = []
-    waiting = list(children(first))
+    app, ticks = held.record.app
+    waiting = list(children(held.first)) if held.first and not app else []
+    if app and start_ticks(app) == ticks:
+        waiting = [app]
     while waiting:
         pid = waiting.pop()
         found.append(pid)
@@ -86,7 +89,7 @@ def main_processes(first: int) -> tuple[int, ...]:
 
 def terminate(held: Held) -> bool:
     """Send TERM; False when nothing is there yet that could take it."""
-    targets = main_processes(held.first) if held.first else ()
+    targets = main_processes(held)
     for pid in targets:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)

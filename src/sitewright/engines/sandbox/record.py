@@ -24,6 +24,8 @@ class Record:
     relay: tuple[int, int] = (0, 0)
     link: int = -1
     slirp: tuple[int, int] = (0, 0)
+    app: tuple[int, int] = (0, 0)
+    """After a warm start: the server, which is no child of the first process inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def load(folder: Folder) -> Record | None:
             relay=(value["relay"][0], value["relay"][1]),
             link=value["link"],
             slirp=(value["slirp"][0], value["slirp"][1]),
+            app=(value.get("app", (0, 0))[0], value.get("app", (0, 0))[1]),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

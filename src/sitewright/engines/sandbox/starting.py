@@ -19,6 +19,8 @@ from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import has_users, start_ticks
+from sitewright.engines.sandbox.warm import Copy
+from sitewright.engines.sandbox.warm_start import HOLDER, Holding, begin_inside, shown_environment
 from sitewright.errors import EngineError
 from sitewright.system import scratch
 
@@ -111,8 +113,28 @@ def relay_options(ground: Ground) -> bytes:
     )
 
 
-async def start_instance(ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[int, str], now: float) -> Started:
-    """Start it; *link* is (number, namespace file) of its network or (-1, ""). On failure nothing is left running. Raises EngineError."""
+@dataclass(slots=True)
+class _Handed:
+    """What one start hands over: the listening socket, and for a warm start the copy and what the holder is told by."""
+
+    copy: Copy | None
+    listener: socket.socket | None = None
+    holding: Holding | None = None
+
+    def close(self) -> None:
+        if self.listener is not None:
+            self.listener.close()
+        if self.holding is not None:
+            self.holding.close()
+
+
+async def start_instance(
+    ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[int, str], now: float, copy: Copy | None = None
+) -> Started:
+    """Start it; *link* is (number, namespace file) of its network or (-1, ""), *copy* a warm parent's. On failure nothing is left running.
+
+    Raises EngineError; WarmStartError when it is worth trying again without the copy.
+    """
     check_mounts(spec.box)
     if spec.listen is Listen.PORT and not ground.relay:
         raise EngineError(
@@ -120,25 +142,22 @@ async def start_instance(ground: Ground, spec: InstanceSpec, folder: Folder, lin
             resolution="Install it: apt-get install systemd",
         )
     launched: list[Launched] = []
-    listener: socket.socket | None = None
+    handed = _Handed(copy)
     output = -1
     try:
         make_folder(folder, spec)
         if sockets.made_by_engine(spec.listen):
-            listener = sockets.make_listener(spec.socket, ground.router_group)
+            handed.listener = sockets.make_listener(spec.socket, ground.router_group)
         if ground.groups is not None:
             ground.groups.create(spec.id, spec.box.limits)
         output = os.open(folder.output, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         make_pipe_wide(output)
-        _launch_all(ground, spec, folder, link[1], listener, launched)
+        _launch_all(ground, spec, folder, link[1], handed, launched)
         identities = [(each.pid, start_ticks(each.pid)) for each in launched]
         record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0])
         save(folder, record)
         launched[0].release(options(ground, spec, folder, network=link[0] >= 0))
-        if len(launched) > 1:
-            launched[1].release(relay_options(ground))
-        elif not ground.root:
-            record = await _assistants_of_ordinary_user(ground, record, folder, listener)
+        record = await _assist(ground, record, folder, handed, launched[1:])
     except BaseException as error:
         for each in launched:
             each.abandon()
@@ -148,30 +167,59 @@ async def start_instance(ground: Ground, spec: InstanceSpec, folder: Folder, lin
             raise EngineError("The instance could not be started.", details=str(error), resolution="It is tried again.") from error
         raise
     finally:
-        if listener is not None:
-            listener.close()
+        handed.close()
     return Started(record, output)
 
 
-def _launch_all(
-    ground: Ground, spec: InstanceSpec, folder: Folder, namespace: str, listener: socket.socket | None, launched: list[Launched]
-) -> None:
+async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Handed, relays: list[Launched]) -> Record:
+    """What comes after bubblewrap has its options: the copy goes in, or the relay gets its own."""
+    if handed.copy is not None and handed.holding is not None:
+        return await _begin_copy(ground, record, folder, handed.copy, handed)
+    for each in relays:
+        each.release(relay_options(ground))
+    if not relays and not ground.root:
+        return await _assistants_of_ordinary_user(ground, record, folder, handed.listener)
+    return record
+
+
+async def _begin_copy(ground: Ground, record: Record, folder: Folder, copy: Copy, handed: _Handed) -> Record:
+    assert handed.holding is not None
+    writing = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
+    nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        listener = (handed.listener.fileno(),) if handed.listener is not None else ()
+        descriptors = (handed.holding.outside.fileno(), nothing, writing, writing, *listener)
+        return await begin_inside(ground, record, folder, copy, descriptors, shown_environment(ground, record.spec))
+    finally:
+        os.close(writing)
+        os.close(nothing)
+
+
+def _launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: str, handed: _Handed, launched: list[Launched]) -> None:
     writing = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     status = os.open(folder.status, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    if handed.copy is not None:
+        handed.holding = Holding()
     try:
         streams = {0: nothing, 1: writing, 2: writing}
-        handed = {LISTENER: listener.fileno()} if listener is not None else {}
-        fds = {**streams, bwrap.Descriptors().status: status, **(handed if spec.listen is Listen.FD else {})}
-        launched.append(launch(ground, spec.box, namespace, ("/bin/sh", "-c", spec.box.command), fds))
+        noted = {bwrap.Descriptors().status: status}
+        listener = {LISTENER: handed.listener.fileno()} if handed.listener is not None else {}
+        if handed.holding is not None:
+            inside = handed.holding.inside.fileno()
+            launched.append(launch(ground, spec.box, namespace, HOLDER, {0: inside, 1: inside, 2: writing, **noted}))
+            handed.holding.inside.close()
+        else:
+            fds = {**streams, **noted, **(listener if spec.listen is Listen.FD else {})}
+            launched.append(launch(ground, spec.box, namespace, ("/bin/sh", "-c", spec.box.command), fds))
         if spec.listen is Listen.PORT and ground.root:
-            launched.append(launch(ground, spec.box, namespace, relay.relay(ground.relay, spec.port), {**streams, **handed}))
+            launched.append(launch(ground, spec.box, namespace, relay.relay(ground.relay, spec.port), {**streams, **listener}))
     finally:
         for descriptor in (writing, nothing, status):
             os.close(descriptor)
     if ground.groups is not None:
-        for each in launched:
-            ground.groups.add(spec.id, each.pid)
+        for pid in (*(each.pid for each in launched), *((handed.copy.pid,) if handed.copy is not None else ())):
+            ground.groups.add(spec.id, pid)
 
 
 async def _assistants_of_ordinary_user(ground: Ground, record: Record, folder: Folder, listener: socket.socket | None) -> Record:

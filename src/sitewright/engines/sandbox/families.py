@@ -1,0 +1,76 @@
+"""Which warm parent fits an instance: by its server, and by the framework in its virtual environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitewright.domain.processes import Listen
+from sitewright.engines.base import APP_DIRECTORY, InstanceSpec
+
+_COMMON = (
+    "base64", "collections", "concurrent.futures.thread", "contextlib", "csv", "datetime", "decimal", "email.message", "email.mime.text",
+    "email.parser", "email.utils", "fractions", "functools", "hashlib", "hmac", "html", "html.parser", "http.client", "http.cookies",
+    "importlib.metadata", "inspect", "json", "logging.config", "mimetypes", "pathlib", "queue", "random", "secrets", "shutil", "sqlite3",
+    "ssl", "statistics", "string", "subprocess", "tempfile", "traceback", "unicodedata", "urllib.request", "uuid", "xml.etree.ElementTree",
+    "zoneinfo",
+)  # fmt: skip
+"""Of the standard library. Not multiprocessing: it makes a key for its connections when it is imported, which copies would share."""
+_GUNICORN = ("gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.gthread", "gunicorn.workers.sync", "gunicorn.http.wsgi")
+"""Not gunicorn.config: its defaults are the user, folder and variables of the process that imports it."""
+_FLASK = ("flask", "flask.json", "flask.cli", "flask.testing", "flask.views", "jinja2.ext", "werkzeug.middleware.proxy_fix")
+_DJANGO = (
+    "django", "django.conf", "django.apps", "django.core.handlers.wsgi", "django.core.handlers.asgi", "django.core.wsgi",
+    "django.core.asgi",
+    "django.core.management", "django.core.mail", "django.core.cache", "django.core.paginator", "django.core.signing", "django.db",
+    "django.db.models", "django.db.backends.sqlite3.base", "django.db.migrations", "django.forms", "django.http", "django.middleware.csrf",
+    "django.middleware.security", "django.middleware.common", "django.middleware.clickjacking", "django.shortcuts", "django.template",
+    "django.template.loaders.app_directories", "django.template.backends.django", "django.template.defaulttags", "django.urls",
+    "django.utils.translation", "django.utils.timezone", "django.utils.html", "django.views.generic", "django.contrib.admin.apps",
+    "django.contrib.auth.apps", "django.contrib.contenttypes.apps", "django.contrib.messages.apps", "django.contrib.messages.middleware",
+    "django.contrib.messages.storage.fallback", "django.contrib.sessions.apps", "django.contrib.sessions.middleware",
+    "django.contrib.sessions.backends.signed_cookies", "django.contrib.staticfiles.apps", "whitenoise.middleware",
+)  # fmt: skip
+_UVICORN = (
+    "asyncio", "uvicorn.main", "uvicorn.server", "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.middleware.proxy_headers",
+    "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.http.h11_impl", "uvicorn.protocols.websockets.auto",
+)  # fmt: skip
+_FASTAPI = ("fastapi", "fastapi.responses", "fastapi.security", "fastapi.testclient", "starlette.middleware.cors", "starlette.staticfiles")
+_FRAMEWORKS = (("django", _DJANGO), ("flask", _FLASK), ("fastapi", _FASTAPI), ("starlette", ("starlette.applications",)))
+_SERVERS = {"gunicorn": _GUNICORN, "uvicorn": _UVICORN}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Apps that one parent serves: what it imports, in order."""
+
+    name: str
+    modules: tuple[str, ...]
+
+
+FAMILIES = {
+    f"{server}-{framework}": Family(f"{server}-{framework}", (*_COMMON, *own, *modules))
+    for server, own in _SERVERS.items()
+    for framework, modules in (*_FRAMEWORKS, ("plain", ()))
+}
+
+
+def family_of(spec: InstanceSpec) -> Family | None:
+    """The family of *spec*, None when only its command will do. Looks at names of folders only: what is in them is compared inside."""
+    if not spec.warm or spec.warm[0] not in _SERVERS or spec.listen is not Listen.FD or spec.box.workdir != APP_DIRECTORY:
+        return None
+    tree = next((mount.source for mount in spec.box.mounts if mount.target == APP_DIRECTORY), None)
+    packages = _packages(tree) if tree is not None else None
+    if packages is None:
+        return None
+    framework = next((name for name, _ in _FRAMEWORKS if name in packages), "plain")
+    return FAMILIES[f"{spec.warm[0]}-{framework}"]
+
+
+def _packages(tree: Path) -> frozenset[str] | None:
+    with contextlib.suppress(OSError):
+        for folder in sorted((tree / ".venv" / "lib").glob("python3*")):
+            return frozenset(entry.name for entry in os.scandir(folder / "site-packages"))
+    return None

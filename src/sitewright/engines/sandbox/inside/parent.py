@@ -1,0 +1,161 @@
+"""A warm parent: imports servers and frameworks once, then gives copies of itself to sandboxes. Stand-alone, see entering.py.
+
+Descriptor 3 is the engine's socket. The first message is a list of modules; each later one brings a socket of its own, on which a copy
+speaks with the engine. The end of the engine is the end of the parent; copies go on.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+
+import entering
+import sameness
+import serving
+
+_MESSAGE = 256 * 1024
+_SECONDS = 10.0
+
+
+def warm_up(modules: list[str]) -> sameness.Snapshot:
+    """Import them; what is not there is left out."""
+    missed = sameness.Missed()
+    sys.meta_path.append(missed)  # type: ignore[arg-type]
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            continue
+    sys.meta_path.remove(missed)  # type: ignore[arg-type]
+    return sameness.take_snapshot(missed)
+
+
+def receive(control: socket.socket) -> tuple[serving.Job, list[int]]:
+    """The job and its descriptors. Raises OSError, ValueError."""
+    head, descriptors, _, _ = socket.recv_fds(control, 4, 8)
+    (length,) = struct.unpack("!I", head)
+    text = bytearray()
+    while len(text) < length:
+        piece = control.recv(length - len(text))
+        if not piece:
+            raise ConnectionError("the engine is gone")
+        text += piece
+    return serving.Job(json.loads(text)), descriptors
+
+
+def tell(control: socket.socket, **values: object) -> None:
+    """One line to the engine."""
+    control.sendall(json.dumps(values).encode() + b"\n")
+
+
+def stand_by(control: socket.socket) -> tuple[serving.Job, list[int]] | None:
+    """In the copy: say who one is, take the job, enter the sandbox and begin the process inside. None in the copy itself once that has
+    ended; in the process inside the job and its descriptors. Raises what goes wrong before that process is confined."""
+    control.settimeout(_SECONDS)
+    tell(control, pid=os.getpid())
+    job, descriptors = receive(control)
+    holder, sandbox, *streams = descriptors
+    ready = socket.socket(fileno=holder)
+    ready.settimeout(_SECONDS)
+    if not ready.recv(1):
+        raise ConnectionError("the sandbox ended")
+    asked = job.asked
+    program = bytes.fromhex(str(asked["filter"]))
+    # From here on files are the tenant's: nothing may be imported before all privileges are gone.
+    finders, sys.meta_path[:] = sys.meta_path[:], []
+    entering.limit(int(str(asked["open_files"])))
+    os.setgroups([])
+    entering.join(sandbox, entering.WORLD)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        entering.join(sandbox, entering.NEW_USER)
+        entering.become(int(str(asked["inside_uid"])), int(str(asked["inside_uid"])))
+        os.setsid()
+        entering.usual_signals()
+        entering.filter_calls(program)
+        os.chdir(job.workdir)
+        os.write(writing, b"1")
+        # Their numbers are about to be others' descriptors, which these objects must not close.
+        control.detach()
+        ready.detach()
+        entering.take_descriptors(tuple(streams))
+        entering.visible_to_own_user()
+        sys.meta_path[:] = finders
+        return job, streams
+    os.close(writing)
+    if os.read(reading, 1) != b"1":
+        raise ConnectionError("the process inside was not confined")
+    tell(control, app=pid)
+    entering.become(int(str(asked["uid"])), int(str(asked["uid"])))
+    entering.filter_calls(program)
+    attend(pid, ready)
+    return None
+
+
+def attend(pid: int, ready: socket.socket) -> None:
+    """Until the process inside ends; then tell the sandbox's first process how."""
+    keep = os.dup2(ready.fileno(), 200)
+    os.closerange(0, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.write(keep, b"%d\n" % (128 - status if status < 0 else status))
+
+
+def copy(control: socket.socket, snapshot: sameness.Snapshot) -> None:
+    """All that a copy does. Does not return, except by the server's own end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        given = stand_by(control)
+    except BaseException as error:
+        try:
+            tell(control, error=f"{type(error).__name__}: {error}")
+        finally:
+            os._exit(1)
+    if given is None:
+        os._exit(0)
+    job = given[0]
+    try:
+        script = serving.prepare(job, snapshot)
+    except BaseException:
+        serving.ordinary(job)
+        raise
+    try:
+        serving.serve(job, script)
+    except Exception as error:
+        # Two frames are ours: this one and serve.
+        trace = error.__traceback__.tb_next if error.__traceback__ else None
+        trace = trace.tb_next if trace else None
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        sys.exit(1)
+
+
+def main() -> None:
+    """Until the engine's socket ends."""
+    engine = socket.socket(fileno=3)
+    gc.disable()
+    snapshot = warm_up(json.loads(engine.recv(_MESSAGE)))
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    engine.send(json.dumps({"packages": snapshot.versions}).encode())
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(engine, 16, 4)
+        if not message:
+            return
+        control = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            engine.close()
+            copy(control, snapshot)
+            return
+        control.close()
+
+
+if __name__ == "__main__":
+    main()

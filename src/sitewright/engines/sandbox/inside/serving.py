@@ -1,0 +1,117 @@
+"""The last step of a warm start: become the server, as if its command had been run. Stand-alone, see entering.py."""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+import types
+from collections.abc import Sequence
+
+from entering import LIBC, name, prctl
+from sameness import ENVIRONMENT, OrdinaryStartError, Snapshot, check_shadows, check_variables, different_packages, forget
+
+_OWN = ("entering", "sameness", "serving")
+_FOLDER_OPTIONS = ("--chdir", "--pythonpath", "--app-dir")
+_PR_SET_MM, _PR_SET_MM_MAP = 35, 14
+
+
+class Job:
+    """What the engine asked for: ``argv`` of the server, ``command`` of the ordinary start, variables, folder."""
+
+    def __init__(self, asked: dict[str, object]) -> None:
+        self.asked = asked
+        self.argv: list[str] = list(asked["argv"])  # type: ignore[call-overload]
+        self.command = str(asked["command"])
+        self.workdir = str(asked["workdir"])
+        self.env: dict[str, str] = dict(asked["env"])  # type: ignore[call-overload]
+
+
+def ordinary(job: Job) -> None:
+    """Run the command as an ordinary start does. Does not return."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    try:
+        os.execve("/bin/sh", ["/bin/sh", "-c", job.command], job.env)
+    except OSError as error:
+        os.write(2, f"/bin/sh: {error}\n".encode())
+        os._exit(127)
+
+
+def prepare(job: Job, snapshot: Snapshot) -> types.CodeType:
+    """Make sure that all imported modules are the tenant's, and read the server's script. Raises OrdinaryStartError, OSError."""
+    program, arguments = f"{ENVIRONMENT}/bin/{job.argv[0]}", job.argv[1:]
+    if any(argument.startswith(_FOLDER_OPTIONS) for argument in arguments):
+        raise OrdinaryStartError("a folder option")
+    check_variables(job.env)
+    check_shadows(snapshot, (job.workdir, os.path.dirname(program)))
+    different = different_packages(snapshot)
+    with open(program, "rb") as file:
+        text = file.read()
+    if not text.startswith((b"#!/app/.venv/bin/python\n", b"#!/app/.venv/bin/python3\n")):
+        raise OrdinaryStartError(program)
+    script = compile(text, program, "exec", dont_inherit=True)
+    forget(snapshot, different)
+    return script
+
+
+def serve(job: Job, script: types.CodeType) -> None:
+    """Run the server's script as the main program. Returns or raises what it does."""
+    program = script.co_filename
+    os.environ.clear()
+    os.environ.update(job.env)
+    if job.env.get("LISTEN_FDS"):
+        os.environ["LISTEN_PID"] = str(os.getpid())
+    time.tzset()
+    sys.dont_write_bytecode = bool(job.env.get("PYTHONDONTWRITEBYTECODE"))
+    sys.argv[:] = [program, *job.argv[1:]]
+    sys.orig_argv[:] = [sys.executable, program, *job.argv[1:]]
+    sys.path[0] = os.path.dirname(program)
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+    name(job.argv[0])
+    _show_command(sys.orig_argv, os.environ)
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=program, __builtins__=builtins, __spec__=None, __annotations__={})
+    sys.modules["__main__"] = main
+    for own in _OWN:
+        sys.modules.pop(own, None)
+    gc.enable()
+    exec(script, main.__dict__)
+
+
+class _Map(ctypes.Structure):
+    """struct prctl_mm_map."""
+
+    _fields_ = (
+        *((field, ctypes.c_uint64) for field in ("start_code", "end_code", "start_data", "end_data", "start_brk", "brk", "start_stack")),
+        *((field, ctypes.c_uint64) for field in ("arg_start", "arg_end", "env_start", "env_end", "auxv")),
+        ("auxv_size", ctypes.c_uint32),
+        ("exe_fd", ctypes.c_uint32),
+    )
+
+
+def _show_command(argv: Sequence[str], env: os._Environ[str]) -> None:
+    """Let process lists show this command, not the parent's; without it they show the parent's, which harms nobody."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            fields = ["", "", *file.read().rpartition(")")[2].split()]
+        words = b"".join(os.fsencode(word) + b"\0" for word in argv)
+        variables = b"".join(os.fsencode(f"{key}={value}") + b"\0" for key, value in env.items())
+        buffer = ctypes.create_string_buffer(words + variables)
+        begin = ctypes.addressof(buffer)
+        LIBC.sbrk.restype = ctypes.c_void_p
+        shown = _Map(
+            start_code=int(fields[25]), end_code=int(fields[26]), start_stack=int(fields[27]), start_data=int(fields[44]),
+            end_data=int(fields[45]), start_brk=int(fields[46]), brk=LIBC.sbrk(0), arg_start=begin, arg_end=begin + len(words),
+            env_start=begin + len(words), env_end=begin + len(words) + len(variables), auxv=0, auxv_size=0, exe_fd=0xFFFFFFFF,
+        )  # fmt: skip
+        prctl(_PR_SET_MM, _PR_SET_MM_MAP, ctypes.addressof(shown), ctypes.sizeof(shown))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(buffer))  # for ever
+    except (OSError, ValueError, IndexError):
+        return

@@ -1,0 +1,254 @@
+"""Warm parents: processes that have imported a server and a framework, and give copies of themselves to sandboxes that begin.
+
+A parent is root inside a confinement of its own: no network, the distribution's Python, packages that the platform pins by hash, nothing
+of any tenant. Whatever goes wrong here, the instance is started in the ordinary way. docs/decisions/006 says what copies share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sitewright.commands import bwrap
+from sitewright.config.settings import Settings
+from sitewright.engines.base import APP_DIRECTORY, InstanceSpec
+from sitewright.engines.sandbox.families import Family, family_of
+from sitewright.engines.sandbox.rootfs import INSIDE_UID, Base
+from sitewright.engines.sandbox.spawn import Process, spawn
+from sitewright.engines.sandbox.warm_packages import install_warm_packages
+from sitewright.errors import EngineError
+from sitewright.system.processes import Runner
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 900.0
+"""A parent that nobody has used for so long is ended."""
+RENEW_SECONDS = 6 * 3600.0
+"""Copies of one parent share the layout of their memory and the key of Python's hashes; so a parent does not live for ever."""
+ANSWER_SECONDS = 5.0
+WARM_UP_SECONDS = 60.0
+_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
+_INSIDE = Path(__file__).with_name("inside")
+_SHOWN = "/sitewright/inside"
+_ENVIRONMENT = (("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1"))
+
+
+class WarmStartError(EngineError):
+    """The warm start did not work out."""
+
+    code = "warm_start_failed"
+
+
+@dataclass(slots=True)
+class Copy:
+    """A copy of a parent that waits for its job. ``pid`` is its process on the host; it stays outside and attends the one inside."""
+
+    pid: int
+    control: socket.socket
+
+    def send(self, job: Mapping[str, object], descriptors: tuple[int, ...]) -> None:
+        """Give it the job. Raises OSError."""
+        text = json.dumps(job).encode()
+        self.control.settimeout(ANSWER_SECONDS)
+        socket.send_fds(self.control, [struct.pack("!I", len(text))], descriptors)
+        self.control.sendall(text)
+
+    async def begun(self) -> int:
+        """The process inside, once it is confined. Raises WarmStartError."""
+        answer = await _answer(self.control)
+        pid = answer.get("app")
+        if not isinstance(pid, int):
+            raise WarmStartError("The warm start failed.", details=str(answer.get("error", "no answer")))
+        return pid
+
+    def close(self) -> None:
+        """No more to say; before it has a job, that ends it."""
+        self.control.close()
+
+
+@dataclass(slots=True)
+class Parent:
+    """A running parent; ``ready`` once it has imported."""
+
+    process: Process
+    engine: socket.socket
+    used_at: float
+    began_at: float
+    ready: bool = False
+
+    def close(self) -> None:
+        """Let it end."""
+        self.engine.close()
+        self.process.kill()
+        self.process.forget()
+
+
+async def _answer(control: socket.socket) -> dict[str, object]:
+    control.setblocking(False)
+    text = bytearray()
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not text.endswith(b"\n"):
+                piece = await asyncio.get_running_loop().sock_recv(control, 4096)
+                if not piece:
+                    return {}
+                text += piece
+        answer = json.loads(text.splitlines()[0])
+    except (OSError, ValueError, TimeoutError) as error:
+        raise WarmStartError("The warm parent does not answer.", details=str(error)) from error
+    return answer if isinstance(answer, dict) else {}
+
+
+@dataclass(slots=True)
+class WarmParents:
+    """All parents of one engine, at most one a family. ``packages`` is the folder of their virtual environment, None while there is none.
+
+    Packages are installed and parents started when the first instance comes that could use them; that one is started in the ordinary way.
+    """
+
+    base: Base
+    settings: Settings
+    runner: Runner
+    packages: Path | None = None
+    _installing: asyncio.Task[None] | None = None
+    _parents: dict[str, Parent] = field(default_factory=dict)
+    _warming: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def _install(self) -> None:
+        self.packages = await install_warm_packages(self.settings, self.runner)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._warming.add(task)
+        task.add_done_callback(self._warming.discard)
+
+    async def copy(self, spec: InstanceSpec) -> Copy | None:
+        """A copy for that instance; None when there is none to be had at once, and it is to be started in the ordinary way."""
+        family = family_of(spec)
+        parent = self._parent(family) if family is not None else None
+        if family is None or parent is None or not parent.ready:
+            return None
+        parent.used_at = asyncio.get_running_loop().time()
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                parent.engine.setblocking(False)
+                socket.send_fds(parent.engine, [b"copy"], [theirs.fileno()])
+            answer = await _answer(ours)
+            pid = answer.get("pid")
+            if not isinstance(pid, int):
+                raise WarmStartError("The warm parent gave no copy.")
+            return Copy(pid, ours)
+        except (OSError, WarmStartError) as error:
+            log.warning("warm_parent_failed", extra={"family": family.name, "error": str(error)})
+            ours.close()
+            self._end(family.name)
+            return None
+
+    async def warmed(self, spec: InstanceSpec, seconds: float = WARM_UP_SECONDS) -> bool:
+        """Wait until there is a parent for such an instance; False when there is none in that time."""
+        family = family_of(spec)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while family is not None:
+                    parent = self._parent(family)
+                    if parent is not None and parent.ready:
+                        return True
+                    await asyncio.sleep(0.01)
+        return False
+
+    def _parent(self, family: Family) -> Parent | None:
+        if self.packages is None:
+            if self._installing is None:
+                self._installing = asyncio.get_running_loop().create_task(self._install(), name="warm-packages")
+                self._keep(self._installing)
+            return None
+        now = asyncio.get_running_loop().time()
+        found = self._parents.get(family.name)
+        if found is not None and (found.process.ended.is_set() or now - found.began_at > RENEW_SECONDS):
+            self._end(family.name)
+            found = None
+        if found is None:
+            found = self._parents[family.name] = self._begin(family, now)
+        return found
+
+    def _begin(self, family: Family, now: float) -> Parent:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            pid = spawn(self._argv(), {0: nothing, 1: nothing, 2: nothing, 3: theirs.fileno()})
+        finally:
+            os.close(nothing)
+            theirs.close()
+        parent = Parent(Process.started(pid), ours, now, now)
+        self._keep(asyncio.get_running_loop().create_task(self._warm_up(parent, family), name=f"warm-{family.name}"))
+        return parent
+
+    async def _warm_up(self, parent: Parent, family: Family) -> None:
+        loop = asyncio.get_running_loop()
+        parent.engine.setblocking(False)
+        try:
+            parent.engine.send(json.dumps(family.modules).encode())
+            async with asyncio.timeout(WARM_UP_SECONDS):
+                parent.ready = bool(await loop.sock_recv(parent.engine, 65536))
+            while parent.ready and not parent.process.ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_SECONDS / 10):
+                        await parent.process.ended.wait()
+                if loop.time() - parent.used_at > IDLE_SECONDS:
+                    break
+        except (OSError, TimeoutError) as error:
+            log.warning("warm_parent_failed", extra={"family": family.name, "error": str(error)})
+        if self._parents.get(family.name) is parent:
+            self._end(family.name)
+
+    def _argv(self) -> tuple[str, ...]:
+        shown = [*bwrap.bind("/usr", "/usr")]
+        for target, link in self.base.links:
+            shown += ("--symlink", target, link)
+        for folder in self.base.folders:
+            shown += bwrap.bind(folder, folder)
+        shown += bwrap.bind(str(self.base.etc), "/etc")
+        for name in self.base.bound:
+            shown += bwrap.bind(f"/etc/{name}", f"/etc/{name}")
+        shown += ("--dev", "/dev", "--perms", "0755", "--dir", APP_DIRECTORY)
+        shown += (*bwrap.bind(str(self.packages), f"{APP_DIRECTORY}/.venv"), *bwrap.bind(str(_INSIDE), _SHOWN), *bwrap.sealed())
+        kept = [part for name in _CAPABILITIES for part in ("--cap-add", name)]
+        spaces = ("--unshare-ipc", "--unshare-uts", "--unshare-net", "--hostname", "warm", "--new-session", "--cap-drop", "ALL", *kept)
+        options = (*spaces, *shown, *bwrap.environment(_ENVIRONMENT), "--chdir", "/")
+        return (bwrap.BWRAP, *options, "--", f"{APP_DIRECTORY}/.venv/bin/python", f"{_SHOWN}/parent.py")
+
+    def _end(self, name: str) -> None:
+        parent = self._parents.pop(name, None)
+        if parent is not None:
+            parent.close()
+
+    async def close(self) -> None:
+        """End all parents; copies that run go on."""
+        for name in tuple(self._parents):
+            self._end(name)
+        tasks = tuple(self._warming)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def job(spec: InstanceSpec, env: tuple[tuple[str, str], ...], program: bytes, open_files: int) -> dict[str, object]:
+    """What a copy must know."""
+    return {
+        "argv": spec.warm,
+        "command": spec.box.command,
+        "env": dict(env),
+        "workdir": spec.box.workdir,
+        "uid": spec.box.uid,
+        "inside_uid": INSIDE_UID,
+        "open_files": open_files,
+        "filter": program.hex(),
+    }
