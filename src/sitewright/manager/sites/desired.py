@@ -65,6 +65,7 @@ def desired_of(channel: Channel) -> DesiredChannel:
         strategy=Strategy(channel.strategy),
         max_surge=channel.max_surge,
         visits=visits_of(allowance, channel.visits),
+        disk_bytes=allowance.disk_bytes,
     )
 
 

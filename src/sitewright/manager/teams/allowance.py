@@ -22,7 +22,7 @@ VISIT_FIGURES = {
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A plan's figures. ``stamp`` names the plan and its revision; ``disk_bytes`` is for one release."""
+    """A plan's figures. ``stamp`` names the plan and its revision; ``disk_bytes`` is for one release, and for the data and live folder."""
 
     name: str = "standard"
     stamp: str = ""

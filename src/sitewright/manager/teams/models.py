@@ -28,7 +28,7 @@ class Plan(models.Model):
     pids = models.PositiveIntegerField(default=128)
     open_files = models.PositiveIntegerField(default=4096)
     disk_mb = models.PositiveIntegerField(default=4096)
-    """The most that one release may take on disk."""
+    """The most that one release, and the site's own data and live folder, may take on disk."""
     log_kb_per_second = models.PositiveIntegerField(default=64)
     connections = models.PositiveIntegerField(default=0)
     requests_per_second = models.PositiveIntegerField(default=0)
