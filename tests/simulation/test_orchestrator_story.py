@@ -45,10 +45,10 @@ async def test_a_new_release_replaces_the_old_one_without_a_moment_of_nobody(mac
     desired = await deployed(machine, 3)
     before = set(machine.instances())
     await machine.put(replace(desired, generation=2, release=release(2)))
-    for _ in range(80):
+    for _ in range(240):
         await machine.turn(0.5)
         assert machine.routed() >= 3
-        assert len(machine.instances()) <= 3 + 3
+        assert len(machine.instances()) <= 3 + 1, "never more than one beyond what is wanted, those that drain included"
     assert len(machine.instances()) == 3
     assert not before & set(machine.instances())
     assert (await actual(machine)).applied == 2
@@ -144,7 +144,7 @@ async def test_a_restarted_orchestrator_touches_nothing_that_runs(machine):
     before, history = machine.instances(), len(machine.routes.history)
     await machine.kill()
     await machine.boot()
-    assert all(len(route.sockets) == 2 for route in machine.routes.history[history:])
+    assert all(len(set(route.sockets)) == 2 for route in machine.routes.history[history:])
     await machine.settle(10)
     assert machine.instances() == before
     assert not [call for call in machine.engine.calls if call[0] in ("start", "stop")]

@@ -14,20 +14,22 @@ from sitewright.domain.backoff import FREE_RESTARTS, restart_delay
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.identity import new_id
-from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import Power
 from sitewright.engines.base import Engine, InstanceSpec, JobResult, Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import folders, steps
+from sitewright.orchestrator.apply_cron import Copy, CronApplier
 from sitewright.orchestrator.apply_sleep import SleepApplier
+from sitewright.orchestrator.canary import judge
 from sitewright.orchestrator.connections import Connections
 from sitewright.orchestrator.events import EventSpool
 from sitewright.orchestrator.health import Prober
 from sitewright.orchestrator.logs import LogStore, Source
 from sitewright.orchestrator.memory import ChannelMemory, MemoryStore
-from sitewright.orchestrator.model import RELEASE_COMMAND, Crash, HookState, Instance, Tree
+from sitewright.orchestrator.model import RELEASE_COMMAND, Crash, Hook, HookState, Instance, Tree
 from sitewright.orchestrator.routes import Routes
 from sitewright.orchestrator.specs import hook_spec, instance_spec
+from sitewright.orchestrator.visits import note_hands
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
 from sitewright.system.ownership import make_site_folders
@@ -36,6 +38,7 @@ from sitewright.system.processes import Runner
 log = logging.getLogger(__name__)
 
 TREE_RETRY_SECONDS = 30.0
+LAST_LINES = 10
 STOP_AGAIN_SECONDS = 1.0
 REFUSED_SECONDS = 2.0
 """The engine itself failed to start it: not tried again at once even while restarts are free."""
@@ -71,7 +74,8 @@ class Applier:
         self._wake = wake
         self._used_folders = used_folders
         self._tasks: dict[asyncio.Task[None], str] = {}
-        self._sleep = SleepApplier(tools.engine, tools.memories, tools.events, tools.clock)
+        self._cron = CronApplier(tools, self.launch)
+        self._sleep = SleepApplier(tools.engine, tools.memories, tools.events, tools.clock, self._spawn)
         self.started: Callable[[InstanceSpec], None] = lambda _: None
         """Told of each instance that was started."""
 
@@ -101,16 +105,16 @@ class Applier:
                 self._probe(desired, memory, instance)
             case steps.RunHook():
                 self._run_hook(desired, memory, step)
-            case steps.EnsureTree():
-                memory.tree = replace(memory.tree, preparing=True)
-                self._spawn(desired.channel_id, self._fetch(desired, memory))
+            case steps.EnsureTree(trial):
+                self._keep_tree(memory, replace(memory.trial_tree if trial else memory.tree, preparing=True), trial=trial)
+                self._spawn(desired.channel_id, self._fetch(desired, memory, trial=trial))
+            case steps.NoteCron() | steps.StartRun() | steps.EndRun():
+                await self._cron.do(desired, memory, step)
             case steps.DeleteFiles():
                 memory.deleting = True
                 self._spawn(desired.channel_id, self._delete(desired, memory))
-            case steps.Freeze() | steps.Thaw() | steps.Trust() | steps.NoteSleep() | steps.NoteDeath():
+            case steps.Freeze() | steps.Thaw() | steps.Trust() | steps.NoteSleep() | steps.NoteDeath() | steps.NoteVisit():
                 await self._sleep.do(desired, memory, step)
-                if isinstance(step, steps.NoteSleep) and step.stage is SleepStage.DOZING:
-                    self._spawn(desired.channel_id, self._sleep.measure(desired.channel_id, tuple(memory.instances)))
             case _:
                 self._note(desired, memory, step)
 
@@ -127,7 +131,12 @@ class Applier:
                 self._note_crash(desired, memory, instance, crash)
             case steps.SetRoute(route):
                 self._tools.routes.set(route)
+                note_hands(memory, memory.route, route, self._tools.clock.steady())
                 memory.route = route
+            case steps.NoteSlots(holders):
+                memory.slots = holders
+            case steps.NoteTrial():
+                self._note_trial(desired, memory, step)
             case steps.RemoveRoute():
                 self._tools.routes.remove(desired.channel_id)
                 memory.route = None
@@ -176,26 +185,30 @@ class Applier:
 
     # --- instances ---
     async def _start(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Start) -> None:
+        process, digest = step.wanted.spec.type, step.wanted.digest
+        try:
+            await self.launch(desired, memory, Copy(new_id(), step.wanted, step.index))
+        except SitewrightError as error:
+            known = memory.crash_of(process, digest)
+            count = known.count + 1 if known is not None else 1
+            not_before = self._tools.clock.now() + max(restart_delay(count), REFUSED_SECONDS)
+            memory.note_crash(Crash(process, digest, max(count, FREE_RESTARTS), not_before, f"could not be started: {error}"))
+            log.warning("instance.not_started", extra={"channel": desired.channel_id, "process": process, "reason": str(error)})
+
+    async def launch(self, desired: DesiredChannel, memory: ChannelMemory, copy: Copy) -> None:
+        """Start one instance. Raises SitewrightError; nothing is left of it then."""
         settings = self._tools.settings
-        process = step.wanted.spec.type
         make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
-        spec = instance_spec(settings, desired, step.wanted, new_id(), step.index)
+        spec = instance_spec(settings, desired, copy.wanted, copy.id, copy.index)
         memory.instance(spec.id)
-        self._tools.logs.register(spec.id, self.source(desired, f"{process}.{step.index}"))
+        self._tools.logs.register(spec.id, self.source(desired, f"{copy.wanted.spec.type}.{copy.index}"))
         try:
             await self._tools.engine.start(spec)
-        except SitewrightError as error:
+        except SitewrightError:
             self._tools.logs.release(spec.id)
             memory.instances.pop(spec.id, None)
-            known = memory.crashes.get(process)
-            count = known.count + 1 if known is not None and known.digest == spec.digest else 1
-            wait = max(restart_delay(count), REFUSED_SECONDS)
-            memory.crashes[process] = Crash(
-                process, spec.digest, max(count, FREE_RESTARTS), self._tools.clock.now() + wait, f"could not be started: {error}"
-            )
-            log.warning("instance.not_started", extra={"channel": desired.channel_id, "process": process, "reason": str(error)})
-        else:
-            self.started(spec)
+            raise
+        self.started(spec)
 
     def _stop(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Stop) -> None:
         own = memory.instance(step.instance.id)
@@ -248,7 +261,7 @@ class Applier:
         self._emit(desired, EventKind.INSTANCE_READY, f"{instance.process}.{instance.index} is ready.")
 
     def _note_crash(self, desired: DesiredChannel, memory: ChannelMemory, instance: Instance, crash: Crash) -> None:
-        memory.crashes[instance.process] = crash
+        memory.note_crash(crash)
         memory.start_seconds.pop(instance.digest, None)
         kind = EventKind.INSTANCE_CRASHED
         if instance.out_of_memory:
@@ -263,8 +276,31 @@ class Applier:
         self._tools.logs.say(self.source(desired, name), f"[sitewright] {name} {crash.reason}")
 
     # --- releases ---
+    def _note_trial(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.NoteTrial) -> None:
+        """A release that was taken out because of its own failure says so with its last words."""
+        trial = step.trial
+        if trial is not None and trial.aborted and not judge(trial):
+            folder = self._tools.settings.paths.channel_logs(desired.site_id, desired.channel)
+            lines = self._tools.logs.tail(folder, "", LAST_LINES)
+            if lines:
+                words = "\n".join([trial.aborted, "Last lines of its output:", *(line.text[:400] for line in lines)])
+                trial = replace(trial, aborted=words)
+        memory.trial, memory.trial_tree = trial, Tree()
+        if step.kind is not None:
+            self._emit(desired, step.kind, step.text)
+
+    def _keep_hook(self, desired: DesiredChannel, memory: ChannelMemory, hook: Hook) -> None:
+        """Of the channel's own release, or of the one on trial; that of one on trial before, which is the channel's own now, is kept."""
+        own = desired.release.id if desired.release is not None else ""
+        if hook.release_id == own:
+            memory.hook = hook
+            return
+        if memory.trial_hook is not None and memory.trial_hook.release_id == own:
+            memory.hook = memory.trial_hook
+        memory.trial_hook = hook
+
     def _run_hook(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.RunHook) -> None:
-        memory.hook = step.hook
+        self._keep_hook(desired, memory, step.hook)
         self._spawn(desired.channel_id, self._hook(desired, memory, step))
 
     async def _hook(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.RunHook) -> None:
@@ -280,18 +316,27 @@ class Applier:
         finally:
             self._tools.logs.release(job.id)
             state = HookState.FAILED if reason else HookState.DONE
-            memory.hook = replace(step.hook, state=state, reason=reason)
+            self._keep_hook(desired, memory, replace(step.hook, state=state, reason=reason))
 
-    async def _fetch(self, desired: DesiredChannel, memory: ChannelMemory) -> None:
+    async def _fetch(self, desired: DesiredChannel, memory: ChannelMemory, *, trial: bool) -> None:
+        """The files of the channel's own release, or of the one on trial."""
+        release = desired.canary.release if trial and desired.canary is not None else desired.release
         problem = "The release's files could not be put in place."
         try:
-            await self._tools.ensure_tree(desired)
+            await self._tools.ensure_tree(replace(desired, release=release, canary=None))
             problem = ""
         except SitewrightError as error:
             problem = str(error)
         finally:
             retry_at = self._tools.clock.now() + (TREE_RETRY_SECONDS if problem else 0.0)
-            memory.tree = Tree(problem=problem, retry_at=retry_at)
+            self._keep_tree(memory, Tree(problem=problem, retry_at=retry_at), trial=trial)
+
+    @staticmethod
+    def _keep_tree(memory: ChannelMemory, tree: Tree, *, trial: bool) -> None:
+        if trial:
+            memory.trial_tree = tree
+        else:
+            memory.tree = tree
 
     async def _prune(self, desired: DesiredChannel) -> None:
         """Delete old releases, never one in use."""

@@ -28,12 +28,13 @@ from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.logs import Source
 from sitewright.orchestrator.memory import ChannelMemory, Wake
 from sitewright.orchestrator.model import Actual, Serving
-from sitewright.orchestrator.observe import Known, actual_of, index_of, memory_kill_text, new_memory_kills, presume
+from sitewright.orchestrator.observe import Known, Trees, actual_of, index_of, memory_kill_text, new_memory_kills, presume
 from sitewright.orchestrator.plan import plan
 from sitewright.orchestrator.report import of_channel, of_resting
 from sitewright.orchestrator.specs import tree_of
 from sitewright.orchestrator.strays import FULL_LOOK_SECONDS, Strays
 from sitewright.orchestrator.view import EngineView
+from sitewright.orchestrator.visits import note_slots
 from sitewright.orchestrator.watch import ExitWatch
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,16 @@ LOOK_AGAIN = (
     steps.NoteCrash,
     steps.NoteServing,
     steps.NoteSleep,
+    steps.NoteTrial,
+    steps.NoteVisit,
+    steps.StartRun,
     steps.Thaw,
     steps.Trust,
 )
 """Steps after which there is at once something new to plan; those that go on in the background wake the loop when they end."""
 
+JUMP_SECONDS = 1.0
+"""A wall clock that is off by more against the steady one has been set."""
 MOST_ROUNDS = 4
 """Plans in a row for one channel that somebody waits for: start, trust, route."""
 
@@ -92,6 +98,8 @@ class Orchestrator:
         self._counter = itertools.count()
         self._woken = asyncio.Event()
         self._full_at = 0.0
+        self._offset = tools.clock.now() - tools.clock.steady()
+        """What the wall clock shows beyond the steady one; it changes when the wall clock is set."""
 
     # --- from outside ---
     def wake(self, channel_id: str) -> None:
@@ -109,7 +117,8 @@ class Orchestrator:
         droplets, sites = set[str](), set[str]()
         for desired in self.store.scan():
             memory = self.tools.memories.of(desired.channel_id)
-            releases = (desired.release, memory.serving.release if memory.serving is not None else None)
+            tried = desired.canary.release if desired.canary is not None else None
+            releases = (desired.release, tried, memory.serving.release if memory.serving is not None else None)
             droplets.update(release.droplet for release in releases if release is not None)
             if not desired.removed:
                 sites.add(desired.site_id)
@@ -223,6 +232,7 @@ class Orchestrator:
     async def turn(self) -> None:
         """One observe → plan → apply for every channel that is due."""
         began = self.tools.clock.steady()
+        self._notice_jump(began)
         await self._observe()
         now = self.tools.clock.now()
         if not 0 <= now - self._full_at < FULL_LOOK_SECONDS:
@@ -239,6 +249,19 @@ class Orchestrator:
             for listener in self.listeners:
                 listener(frozenset(due))
         self.loop_seconds = self.tools.clock.steady() - began
+
+    def _notice_jump(self, steady: float) -> None:
+        """When the wall clock has jumped, what was to happen at its times is planned anew, and what is remembered moves with it."""
+        offset = self.tools.clock.now() - steady
+        jump, self._offset = offset - self._offset, offset
+        if abs(jump) < JUMP_SECONDS:
+            return
+        log.warning("clock.jumped", extra={"seconds": round(jump, 1)})
+        self._dirty.update(channel_id for _, _, channel_id in self._timers)
+        self._timers.clear()
+        for channel_id, memory in self.tools.memories.in_memory():
+            memory.move_times(jump)
+            self._dirty.add(channel_id)
 
     async def _observe(self) -> None:
         self._view.ask()
@@ -270,9 +293,13 @@ class Orchestrator:
         return lambda serving: tree_of(self.tools.settings.paths, desired, serving)
 
     def _look_at(self, desired: DesiredChannel, memory: ChannelMemory) -> Actual:
-        tree = self._tree_of(desired)(Serving(desired.release, desired.mode)) if desired.release else None
+        folder = self._tree_of(desired)
+        trees = Trees(
+            folder(Serving(desired.release, desired.mode)) if desired.release else None,
+            folder(Serving(desired.canary.release, desired.mode)) if desired.canary else None,
+        )
         rest = memory.rest(self.tools.clock.now(), self.tools.clock.steady())
-        return actual_of(desired, memory, self.observed(desired.channel_id), tree, Known(rest, self.tools.connections))
+        return actual_of(desired, memory, self.observed(desired.channel_id), trees, Known(rest, self.tools.connections))
 
     def _lock(self, channel_id: str) -> asyncio.Lock:
         """Held while a channel is planned and its steps are done: by a turn, or by somebody who wakes it."""
@@ -339,9 +366,16 @@ class Orchestrator:
         """Visitors were there: idle clocks begin anew. A channel of which nothing runs has none."""
         now, steady = self.tools.clock.now(), self.tools.clock.steady()
         for traffic in batch:
-            memory = self.tools.memories.loaded(self.store.channel_of(traffic.host)) if traffic.requests else None
-            if memory is not None:
+            channel_id = self.store.channel_of(traffic.host)
+            memory = self.tools.memories.loaded(channel_id) if traffic.requests or traffic.slots else None
+            if memory is None:
+                continue
+            if traffic.requests:
                 memory.note_visit(now, steady, traffic.last_at)
+            desired = self.store.get(channel_id) if memory.trial is not None else None
+            trial_slots = desired.canary.slots if desired is not None and desired.canary is not None else 0
+            if note_slots(memory, traffic.slots, trial_slots, now, steady):
+                self.wake(channel_id)
 
     def _in_trouble(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
         memory.problem = memory.said = problem
@@ -374,6 +408,8 @@ class Orchestrator:
         """Folders of the channel that must not be deleted: mounted by an instance, wanted, or served."""
         used = {mount.source for item in self.observed(desired.channel_id) for mount in item.spec.box.mounts}
         serving = self.tools.memories.of(desired.channel_id).serving
-        wanted = Serving(desired.release, desired.mode) if desired.release is not None else None
-        used.update(self._tree_of(desired)(kept) for kept in (serving, wanted) if kept is not None)
+        wanted = (desired.release, desired.canary.release if desired.canary is not None else None)
+        used.update(self._tree_of(desired)(Serving(release, desired.mode)) for release in wanted if release is not None)
+        if serving is not None:
+            used.add(self._tree_of(desired)(serving))
         return frozenset(used)

@@ -8,13 +8,15 @@ words (``Resting``): ten thousand sleeping channels cost a few megabytes.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from sitewright.domain.route import ChannelRoute
 from sitewright.domain.sleep import SleepStage
+from sitewright.orchestrator.canary import Trial
+from sitewright.orchestrator.cron import CronState
 from sitewright.orchestrator.model import NEVER_SLEPT, Crash, Hook, HookState, Rest, Serving, Sleep, Tree
 from sitewright.system.files import CorruptFileError, checked_body, write_checked_json
 
@@ -43,6 +45,10 @@ class Kept:
     sleep: Sleep = NEVER_SLEPT
     start_seconds: dict[str, float] = field(default_factory=dict)
     """Digest → seconds from a start to the first answer."""
+    slots: tuple[str, ...] = ()
+    crons: tuple[CronState, ...] = ()
+    trial: Trial | None = None
+    trial_hook: Hook | None = None
 
 
 _ADAPTER: TypeAdapter[Kept] = TypeAdapter(Kept)
@@ -62,6 +68,12 @@ class InstanceMemory:
     failures: int = 0
     freezes: int = 0
     """How often it was frozen or thawed: a look that was under way meanwhile says nothing about its health."""
+    out_until: float = 0.0
+    """It refused connections: no slots until then while others are ready."""
+    attended: bool = False
+    """A command that somebody runs by hand is in it, and this process holds its other end."""
+    moved: float = 0.0
+    """Seconds that the wall clock was set forward since it was started."""
     memory_kills: int | None = None
     """How many the timeline knows of; None until the first look, so that a restart of the node tells nothing twice."""
 
@@ -100,6 +112,13 @@ class ChannelMemory:
     """Steady seconds of the last visitor, wake, or generation in effect."""
     last_request_at: float = 0.0
     wake: Wake | None = None
+    slots: tuple[str, ...] = ()
+    handed_over: dict[int, float] = field(default_factory=dict)
+    """Slot → steady seconds when it changed hands last."""
+    crons: dict[str, CronState] = field(default_factory=dict)
+    trial: Trial | None = None
+    trial_hook: Hook | None = None
+    trial_tree: Tree = field(default_factory=Tree)
     not_frozen_at: float | None = None
     """Steady seconds when the engine last failed to freeze an instance of it."""
 
@@ -126,10 +145,36 @@ class ChannelMemory:
         while len(self.start_seconds) > MOST_STARTS:
             del self.start_seconds[next(iter(self.start_seconds))]
 
+    def crash_of(self, process: str, digest: str) -> Crash | None:
+        """What is held against starting that again."""
+        return self.crashes.get(f"{process} {digest}")
+
+    def note_crash(self, crash: Crash) -> None:
+        """Remember it, and those of one more digest of the process: a release may be on trial beside another."""
+        key = f"{crash.process} {crash.digest}"
+        self.crashes.pop(key, None)
+        others = [k for k, known in self.crashes.items() if known.process == crash.process]
+        for old in others[: max(len(others) - 1, 0)]:
+            del self.crashes[old]
+        self.crashes[key] = crash
+
+    def move_times(self, seconds: float) -> None:
+        """The wall clock was set forward by that much: nothing is older or younger for it. A cron's times are the wall clock's own."""
+        for own in self.instances.values():
+            own.moved += seconds
+            own.probed_at += seconds
+            own.ready_since = own.ready_since + seconds if own.ready_since is not None else None
+            own.evacuating_since = own.evacuating_since + seconds if own.evacuating_since is not None else None
+            own.out_until += seconds
+        self.crashes = {key: replace(crash, not_before=crash.not_before + seconds) for key, crash in self.crashes.items()}
+        self.tree = replace(self.tree, retry_at=self.tree.retry_at + seconds) if self.tree.retry_at else self.tree
+        self.next_at = None
+
     @property
     def at_rest(self) -> bool:
         """Whether nothing of it would be missed that is not on disk: it is then read from there when somebody asks."""
         busy = self.instances or self.crashes or self.problem or self.deleting or self.wake or self.tree != Tree()
+        busy = busy or self.crons or self.trial is not None or self.trial_tree != Tree()
         return self.known and not busy and (self.hook is None or self.hook.state is not HookState.RUNNING)
 
     def instance(self, instance_id: str) -> InstanceMemory:
@@ -143,25 +188,38 @@ class ChannelMemory:
             ready={i: m.ready_since for i, m in items if m.ready_since is not None},
             evacuating={i: m.evacuating_since for i, m in items if m.evacuating_since is not None},
             told_to_stop=tuple(i for i, m in items if m.told_to_stop),
-            crashes=tuple(self.crashes[p] for p in sorted(self.crashes)),
-            hook=self.hook if self.hook is None or self.hook.state is not HookState.RUNNING else None,
+            crashes=tuple(self.crashes.values()),
+            hook=_ended(self.hook),
             serving=self.serving,
             applied=self.applied,
             deleted=self.deleted,
             sleep=self.sleep,
             start_seconds=dict(self.start_seconds),
+            slots=self.slots,
+            crons=tuple(self.crons[p] for p in sorted(self.crons)),
+            trial=self.trial,
+            trial_hook=_ended(self.trial_hook),
         )
+
+
+def _ended(hook: Hook | None) -> Hook | None:
+    """A release command that is under way ends with this process, and is run again."""
+    return hook if hook is None or hook.state is not HookState.RUNNING else None
 
 
 def _recall(kept: Kept) -> ChannelMemory:
     memory = ChannelMemory(
-        crashes={crash.process: crash for crash in kept.crashes},
+        crashes={f"{crash.process} {crash.digest}": crash for crash in kept.crashes},
         hook=kept.hook,
         serving=kept.serving,
         applied=kept.applied,
         deleted=kept.deleted,
         sleep=kept.sleep,
         start_seconds=dict(kept.start_seconds),
+        slots=kept.slots,
+        crons={state.process: state for state in kept.crons},
+        trial=kept.trial,
+        trial_hook=kept.trial_hook,
     )
     for instance_id in {*kept.ready, *kept.evacuating, *kept.told_to_stop}:
         memory.instances[instance_id] = InstanceMemory(
@@ -202,6 +260,10 @@ class MemoryStore:
             memory = self._channels[channel_id] = self._load(channel_id)
         return memory
 
+    def in_memory(self) -> tuple[tuple[str, ChannelMemory], ...]:
+        """The channels that are not at rest."""
+        return tuple(self._channels.items())
+
     def loaded(self, channel_id: str) -> ChannelMemory | None:
         """The memory of a channel that is not at rest, without looking at the disk."""
         return self._channels.get(channel_id)
@@ -222,11 +284,14 @@ class MemoryStore:
         self._saved[channel_id] = kept
         return _recall(kept)
 
-    def save(self, channel_id: str) -> None:
-        """Write what changed, if anything. Not flushed: after a power cut no instance lives that it could be wrong about."""
+    def save(self, channel_id: str, *, durable: bool = False) -> None:
+        """Write what changed, if anything. Mostly not flushed: after a power cut no instance lives that it could be wrong about.
+
+        Raises OSError.
+        """
         kept = self.of(channel_id).kept()
         if self._saved.get(channel_id) != kept:
-            write_checked_json(self._path(channel_id), _ADAPTER.dump_python(kept, mode="json"), durable=False)
+            write_checked_json(self._path(channel_id), _ADAPTER.dump_python(kept, mode="json"), durable=durable)
             self._saved[channel_id] = kept
 
     def let_go(self, channel_id: str) -> None:

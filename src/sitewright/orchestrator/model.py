@@ -63,6 +63,7 @@ class Instance:
     unattended: bool = False
     reason: str = ""
     out_of_memory: bool = False
+    exit_code: int | None = None
     out_until: float = 0.0
     """It refused connections, and gets no slots until then while others are ready."""
     attended: bool = False

@@ -12,7 +12,7 @@ from sitewright.domain.states import InstanceState
 from sitewright.engines.base import EngineState, Exit, Observed
 from sitewright.orchestrator.connections import Connections
 from sitewright.orchestrator.memory import ChannelMemory, InstanceMemory
-from sitewright.orchestrator.model import Actual, Instance, Rest
+from sitewright.orchestrator.model import Actual, Instance, Rest, is_job
 from sitewright.orchestrator.sleep import counts_connections
 
 INDEX_VARIABLE = "SITEWRIGHT_INDEX"
@@ -55,8 +55,17 @@ class Known:
     connections: Connections
 
 
-def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], tree: Path | None, known: Known) -> Actual:
-    """All that is known of the channel now. *tree*: the folder that the wanted release runs from, None for none."""
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """The folders that the wanted release and the one on trial run from; None where there is no such release."""
+
+    wanted: Path | None = None
+    trial: Path | None = None
+
+
+def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable[Observed], trees: Trees, known: Known) -> Actual:
+    """All that is known of the channel now."""
+    tree, trial_tree = trees.wanted, trees.trial
     instances = tuple(_instance(desired, memory, item) for item in observed)
     found = Actual(
         instances=instances,
@@ -70,6 +79,11 @@ def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable
         deleted=memory.deleted,
         rest=known.rest,
         start_seconds=memory.start_seconds,
+        trial=memory.trial,
+        trial_hook=memory.trial_hook,
+        trial_tree=replace(memory.trial_tree, present=trial_tree is not None and trial_tree.is_dir()),
+        slots=memory.slots,
+        crons=tuple(memory.crons.values()),
     )
     of_all = counts_connections(desired, found)
     if of_all or any(i.state is InstanceState.EVACUATING for i in instances):
@@ -78,26 +92,32 @@ def actual_of(desired: DesiredChannel, memory: ChannelMemory, observed: Iterable
     return found
 
 
-def _health(desired: DesiredChannel, memory: ChannelMemory, process: str) -> HealthCheck:
-    for release in (desired.release, memory.serving.release if memory.serving else None):
-        spec = release.blueprint.process(process) if release else None
+def _health(desired: DesiredChannel, memory: ChannelMemory, item: Observed) -> HealthCheck:
+    known = (
+        desired.release,
+        desired.canary.release if desired.canary else None,
+        memory.serving.release if memory.serving else None,
+    )
+    for release in sorted((r for r in known if r is not None), key=lambda r: r.id != item.spec.release_id):
+        spec = release.blueprint.process(item.spec.process)
         if spec is not None:
             return spec.health
     return HealthCheck()
 
 
 def _state(item: Observed, own: InstanceMemory) -> tuple[InstanceState, float]:
+    started_at = item.started_at + own.moved
     if item.state is EngineState.EXITED:
-        return InstanceState.CRASHED, item.started_at
+        return InstanceState.CRASHED, started_at
     if own.told_to_stop:
-        return InstanceState.STOPPING, item.started_at
+        return InstanceState.STOPPING, started_at
     if own.evacuating_since is not None:
         return InstanceState.EVACUATING, own.evacuating_since
     if item.state is EngineState.FROZEN:
-        return InstanceState.FROZEN, item.started_at
-    if own.ready_since is not None:
-        return InstanceState.READY, own.ready_since
-    return InstanceState.STARTING, item.started_at
+        return InstanceState.FROZEN, started_at
+    if own.ready_since is None and not is_job(item.spec.process):
+        return InstanceState.STARTING, started_at
+    return InstanceState.READY, own.ready_since or started_at
 
 
 def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) -> Instance:
@@ -112,16 +132,19 @@ def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) ->
         release_id=spec.release_id,
         state=state,
         since=since,
-        started_at=item.started_at,
+        started_at=item.started_at + own.moved,
         listen=spec.listen,
         socket=spec.socket,
-        health=_health(desired, memory, spec.process),
+        health=_health(desired, memory, item),
         ready_since=own.ready_since,
         probing=own.probing,
         probed_at=own.probed_at,
         failures=own.failures,
         told_to_stop=own.told_to_stop or own.evacuating_since is not None,
         unattended=own.told_to_stop and not own.stopping,
+        exit_code=item.exit.code if item.exit else None,
+        out_until=own.out_until,
+        attended=own.attended,
         reason=item.exit.in_words(spec.box.limits) if item.exit else "",
         out_of_memory=bool(item.exit and item.exit.out_of_memory),
     )

@@ -10,38 +10,42 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.domain.desired import DesiredChannel
-from sitewright.domain.processes import Listen, ProcessScale, ProcessSpec
+from sitewright.domain.processes import Listen
 from sitewright.domain.release import Release
 from sitewright.domain.route import ChannelRoute, Presence
 from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import InstanceState, Mode, Power
 from sitewright.orchestrator import sleep
+from sitewright.orchestrator.gate import gate_of
+from sitewright.orchestrator.jobs import plan_jobs
 from sitewright.orchestrator.model import (
-    RELEASE_COMMAND,
+    OUT_SECONDS,
     WEB,
     Actual,
-    Hook,
     HookState,
     Instance,
     Serving,
     Wanted,
+    is_job,
     wanted_processes,
 )
-from sitewright.orchestrator.rollout import Rollout, roll
+from sitewright.orchestrator.rollout import Manner, Rollout, roll
+from sitewright.orchestrator.slots import Hands, deal
 from sitewright.orchestrator.steps import (
     DeleteFiles,
-    EnsureTree,
     Evacuate,
     NoteApplied,
     NoteServing,
+    NoteSlots,
+    NoteVisit,
     Plan,
     Remove,
     RemoveRoute,
-    RunHook,
     SetRoute,
     Step,
     Stop,
 )
+from sitewright.orchestrator.trial import TrialPlan, plan_trial
 
 TreeOf = Callable[[Serving], Path]
 """Where on the host a release's files are."""
@@ -51,31 +55,46 @@ def plan(desired: DesiredChannel, actual: Actual, now: float, tree_of: TreeOf) -
     """What to do now for one channel."""
     if desired.removed:
         return _plan_removal(desired, actual)
+    jobs = plan_jobs(desired, actual, now)
+    services = replace(actual, instances=tuple(i for i in actual.instances if not is_job(i.process)))
+    outcome = _plan_services(desired, services, now, tree_of)
+    times = [at for at in (outcome.next_at, jobs.next_at) if at is not None]
+    return Plan((*outcome.steps, *jobs.steps), outcome.problem, min(times, default=None))
+
+
+def _plan_services(desired: DesiredChannel, actual: Actual, now: float, tree_of: TreeOf) -> Plan:
+    """What goes on until it is told to stop: the web processes and the workers."""
     wanted = {w.spec.type: w for w in wanted_processes(desired)}
     sleeping = sleep.sleepers(wanted.values())
     stage = sleep.next_stage(desired, actual, sleeping)
     if stage is not SleepStage.AWAKE:
         return _plan_asleep(desired, actual, now, tree_of, _Asleep(stage, sleeping))
-    gate = _gate(desired, actual, now)
+    trial = plan_trial(desired, actual, now)
+    actual = trial.others(actual)
+    gate = gate_of(desired, desired.release, actual.tree, actual.hook_of(desired.release.id) if desired.release else None, now)
+    manner = Manner.of(desired, trial.indexes)
     types = dict.fromkeys((*wanted, *(i.process for i in actual.instances)))
-    rollouts = {name: roll(name, wanted.get(name), actual, now, gate=gate.open) for name in types}
+    rollouts = {name: roll(name, wanted.get(name), actual, now, gate=gate.open, manner=manner) for name in types}
     web = rollouts.get(WEB, Rollout())
     serving = _serving(desired, actual, web, wanted.get(WEB), gate=gate.open)
-    settled = _settled(desired, actual, rollouts, gate=gate.open)
+    settled = _settled(desired, actual, rollouts, gate=gate.open) and trial.settled
     doze = sleep.doze_wait(desired, actual, sleeping) if settled and actual.applied == desired.generation else None
-    if doze == 0:
+    busy = doze == 0 and sleep.visited_now(actual, sleeping)
+    if doze == 0 and not busy:
         return _plan_asleep(desired, actual, now, tree_of, _Asleep(SleepStage.DOZING, sleeping))
-    route = _route(desired, actual, web, serving, tree_of)
+    table = _deal(desired, actual, web, trial, now)
+    route = _route(desired, actual, web, serving, tree_of, table)
 
     steps: list[Step] = [*sleep.get_up(actual, sleeping), *gate.before]
     later: list[Step] = []
-    for rollout in rollouts.values():
-        for step in rollout.steps:
-            (later if isinstance(step, Evacuate | Stop | Remove) else steps).append(step)
+    for step in (*(step for rollout in rollouts.values() for step in rollout.steps), *trial.steps):
+        (later if isinstance(step, Evacuate | Stop | Remove) else steps).append(step)
     if serving is not None and serving != actual.serving:
         steps.append(NoteServing(serving))
     if not web.serving:
         steps.extend(sleep.trusted(actual, wanted.get(WEB)))
+    if table.holders != actual.slots:
+        steps.append(NoteSlots(table.holders))
     if route != actual.route:
         steps.append(SetRoute(route))
     steps.extend(later)
@@ -83,9 +102,10 @@ def plan(desired: DesiredChannel, actual: Actual, now: float, tree_of: TreeOf) -
     if actual.applied < desired.generation and not problem and settled:
         steps.append(NoteApplied(desired.generation))
     times = [r.next_at for r in rollouts.values() if r.next_at is not None]
-    if gate.next_at is not None:
-        times.append(gate.next_at)
-    if doze is not None:
+    times.extend(at for at in (gate.next_at, trial.next_at, table.next_at) if at is not None)
+    if busy:
+        steps.append(NoteVisit())
+    elif doze is not None:
         times.append(now + doze)
     return Plan(tuple(steps), problem, min(times, default=None))
 
@@ -109,7 +129,7 @@ def _plan_asleep(desired: DesiredChannel, actual: Actual, now: float, tree_of: T
         if actual.rest.sleep.stage is SleepStage.AWAKE
         else sleep.lie_down(desired, actual, asleep.sleeping, asleep.stage)
     )
-    route = replace(_route(desired, actual, Rollout(), actual.serving, tree_of), presence=Presence.ASLEEP)
+    route = replace(_route(desired, actual, Rollout(), actual.serving, tree_of, _Table()), presence=Presence.ASLEEP)
     steps: list[Step] = [*bed.steps]
     if route != actual.route:
         steps.append(SetRoute(route))
@@ -123,47 +143,6 @@ def _plan_asleep(desired: DesiredChannel, actual: Actual, now: float, tree_of: T
     return Plan(tuple(steps), "", min(times, default=None))
 
 
-@dataclass(frozen=True, slots=True)
-class _Gate:
-    """Whether new copies may start; what has to be done before, why not, and when to look again."""
-
-    open: bool = False
-    before: tuple[Step, ...] = ()
-    problem: str = ""
-    next_at: float | None = None
-
-
-def _gate(desired: DesiredChannel, actual: Actual, now: float) -> _Gate:
-    release, tree = desired.release, actual.tree
-    if release is None or desired.power is Power.OFF:
-        return _Gate()
-    if tree.present:
-        spec = release.blueprint.process(RELEASE_COMMAND)
-        return _Gate(open=True) if spec is None else _hook_gate(desired, release, spec, actual.hook)
-    if tree.preparing:
-        return _Gate(problem=tree.problem)
-    if now < tree.retry_at:
-        return _Gate(problem=tree.problem, next_at=tree.retry_at)
-    return _Gate(before=(EnsureTree(),), problem=tree.problem)
-
-
-def _hook_gate(desired: DesiredChannel, release: Release, spec: ProcessSpec, hook: Hook | None) -> _Gate:
-    """The release command runs once a release; one that failed runs again when something about the channel has changed."""
-    if hook is not None and hook.release_id == release.id:
-        if hook.state is not HookState.FAILED:
-            return _Gate(open=hook.state is HookState.DONE)
-        if hook.generation == desired.generation:
-            return _Gate(problem=f"The release command failed: it {hook.reason}. What ran before stays.")
-    run = RunHook(Wanted(spec, _hook_scale(desired), ""), Hook(release.id, desired.generation, HookState.RUNNING))
-    return _Gate(before=(run,))
-
-
-def _hook_scale(desired: DesiredChannel) -> ProcessScale:
-    """The release command may use what the channel's web process may, unless the channel says otherwise."""
-    named = {scale.type for scale in desired.scale}
-    return desired.scale_of(RELEASE_COMMAND if RELEASE_COMMAND in named else WEB)
-
-
 def _serving(desired: DesiredChannel, actual: Actual, web: Rollout, wanted: Wanted | None, *, gate: bool) -> Serving | None:
     """The release that visitors get after this plan: the wanted one as soon as it can answer, until then the one before."""
     release = desired.release
@@ -173,23 +152,43 @@ def _serving(desired: DesiredChannel, actual: Actual, web: Rollout, wanted: Want
     return Serving(release, desired.mode) if can_answer else actual.serving
 
 
-def _route(desired: DesiredChannel, actual: Actual, web: Rollout, serving: Serving | None, tree_of: TreeOf) -> ChannelRoute:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Who holds the slots, their sockets, and when to deal anew because somebody is let in again."""
+
+    holders: tuple[str, ...] = ()
+    sockets: tuple[Path, ...] = ()
+    fastcgi: bool = False
+    next_at: float | None = None
+
+
+def _deal(desired: DesiredChannel, actual: Actual, web: Rollout, trial: TrialPlan, now: float) -> _Table:
+    """The slots. While nobody serves, the holders of before are remembered: they may come back."""
+    ready, tried = (sorted(group, key=lambda i: (i.started_at, i.id)) for group in (web.serving, trial.serving))
+    there = {i.id: i for i in (*ready, *tried)}
+    if desired.power is Power.OFF or not there:
+        return _Table(actual.slots)
+    out = {i.id: i.out_until for i in there.values() if now < i.out_until <= now + OUT_SECONDS}
+    holders = deal(actual.slots, Hands([i.id for i in ready], [i.id for i in tried], trial.slots, out))
+    fastcgi = any(i.listen is Listen.FASTCGI for i in there.values())
+    return _Table(holders, tuple(there[h].socket for h in holders), fastcgi, min(out.values(), default=None))
+
+
+def _route(desired: DesiredChannel, actual: Actual, web: Rollout, serving: Serving | None, tree_of: TreeOf, table: _Table) -> ChannelRoute:
+    bare = ChannelRoute(desired.channel_id, desired.hosts, affinity=desired.affinity, visits=desired.visits)
     if desired.power is Power.OFF:
-        return ChannelRoute(desired.channel_id, desired.hosts, presence=Presence.STOPPED)
+        return replace(bare, presence=Presence.STOPPED)
     if serving is None:
-        return ChannelRoute(desired.channel_id, desired.hosts, presence=_presence(desired, actual, web))
+        return replace(bare, presence=_presence(desired, actual, web))
     blueprint = serving.release.blueprint
-    ready = sorted(web.serving, key=lambda i: (i.started_at, i.id))
     static_root = blueprint.static_root
-    speaks_fastcgi = any(i.listen is Listen.FASTCGI for i in ready)
-    return ChannelRoute(
-        desired.channel_id,
-        desired.hosts,
-        sockets=tuple(i.socket for i in ready),
+    return replace(
+        bare,
+        sockets=table.sockets,
         public=None if static_root is None else tree_of(serving) / static_root,
         fallback=blueprint.fallback,
-        fastcgi_root=str(Path("/app") / (static_root or "")) if speaks_fastcgi else "",
-        presence=Presence.RUNNING if ready or blueprint.is_static else _presence(desired, actual, web),
+        fastcgi_root=str(Path("/app") / (static_root or "")) if table.fastcgi else "",
+        presence=Presence.RUNNING if table.sockets or blueprint.is_static else _presence(desired, actual, web),
         changeable=serving.mode is Mode.LIVE and bool(static_root),
     )
 

@@ -24,7 +24,7 @@ async def of_channel(
     shown = []
     for item in instances:
         stats = await engine.stats(item.id) if engine is not None else Stats()
-        crash = memory.crashes.get(item.process)
+        crash = memory.crash_of(item.process, item.digest)
         shown.append(
             ActualInstance(
                 id=item.id,

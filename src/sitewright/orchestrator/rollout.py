@@ -7,7 +7,7 @@ and what leaves gets no new requests before it is stopped.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sitewright.domain.backoff import FREE_RESTARTS, crashes_in_a_row, restart_delay
@@ -33,11 +33,18 @@ class Manner:
 
     strategy: Strategy = Strategy.ROLLING
     surge: int = 1
+    taken: frozenset[int] = frozenset()
+    """Numbers that copies outside this rollout have."""
 
     @staticmethod
-    def of(desired: DesiredChannel) -> Manner:
+    def of(desired: DesiredChannel, taken: frozenset[int] = frozenset()) -> Manner:
         """As the owner wants it."""
-        return Manner(desired.strategy, max(desired.max_surge, 0))
+        return Manner(desired.strategy, max(desired.max_surge, 0), taken)
+
+    @property
+    def makes_room_first(self) -> bool:
+        """Whether an old one stops before a new one starts."""
+        return self.strategy is Strategy.ROLLING and self.surge == 0
 
 
 @dataclass
@@ -70,7 +77,8 @@ def note_crash(instance: Instance, previous: Crash | None, now: float, reason: s
     count = crashes_in_a_row(previous.count if previous else 0, ready_for)
     if late:
         count = max(count, FREE_RESTARTS + 1)
-    return Crash(instance.process, instance.digest, count, now + restart_delay(count), reason, late=late)
+    patience = previous.not_before if previous else 0.0  # another copy's good minutes do not shorten what a bad one has to wait
+    return Crash(instance.process, instance.digest, count, max(now + restart_delay(count), patience), reason, late=late)
 
 
 def roll(process: str, wanted: Wanted | None, actual: Actual, now: float, *, gate: bool, manner: Manner | None = None) -> Rollout:
@@ -90,7 +98,7 @@ def roll(process: str, wanted: Wanted | None, actual: Actual, now: float, *, gat
     old = [i for i in live if i.digest != digest]
     current = _scale_down(current, wanted, result)
     held_back = manner.strategy is Strategy.BLUE_GREEN and _waits_for_all(old, current, wanted)
-    make_room = gate and crash is None and manner == Manner(Strategy.ROLLING, 0) and _nobody_moves(process, current, actual)
+    make_room = gate and crash is None and manner.makes_room_first and _nobody_moves(process, current, actual)
     old = _retire(old, current, wanted, result, _Leave(keep_ready=held_back, make_room=make_room))
     if wanted is not None:
         if gate and (crash is None or now >= crash.not_before):
@@ -210,11 +218,11 @@ def _start(wanted: Wanted, current: Sequence[Instance], actual: Actual, manner: 
         ended = (InstanceState.CRASHED, InstanceState.GONE)
         there = sum(1 for i in actual.instances if i.process == wanted.spec.type and i.state not in ended)
         need = min(need, wanted.count + manner.surge - there)
-    result.steps.extend(Start(wanted, index) for index in _free_indexes(wanted.spec.type, actual.instances, need))
+    taken = manner.taken | {i.index for i in actual.instances if i.process == wanted.spec.type}
+    result.steps.extend(Start(wanted, index) for index in _free_indexes(taken, need))
 
 
-def _free_indexes(process: str, instances: Iterable[Instance], count: int) -> list[int]:
-    taken = {i.index for i in instances if i.process == process}
+def _free_indexes(taken: frozenset[int], count: int) -> list[int]:
     free: list[int] = []
     number = 1
     while len(free) < count:

@@ -44,8 +44,8 @@ def _box(settings: Settings, desired: DesiredChannel, release: Release, wanted: 
 
 
 def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, instance_id: str, index: int) -> InstanceSpec:
-    """One copy of one process type of the wanted release."""
-    release = desired.release
+    """One copy of one process type of a release of the channel."""
+    release = wanted.release or desired.release
     assert release is not None, "only a channel with a release starts instances"
     extra = {INDEX_VARIABLE: str(index)}
     if wanted.spec.listen is not Listen.NONE:
@@ -66,7 +66,7 @@ def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, i
 
 
 def hook_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, job_id: str) -> JobSpec:
-    """The release command of the wanted release."""
-    release = desired.release
+    """The release command of a release of the channel."""
+    release = wanted.release or desired.release
     assert release is not None, "only a channel with a release has a release command"
     return JobSpec(job_id, _box(settings, desired, release, wanted, {}), RELEASE_COMMAND_SECONDS)

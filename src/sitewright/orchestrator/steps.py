@@ -10,7 +10,7 @@ from sitewright.domain.route import ChannelRoute
 from sitewright.domain.sleep import SleepStage
 from sitewright.domain.states import Mode
 from sitewright.orchestrator.canary import Trial
-from sitewright.orchestrator.cron import CronState
+from sitewright.orchestrator.cron import CronState, Look
 from sitewright.orchestrator.model import Crash, Hook, Instance, Serving, Wanted
 
 
@@ -145,6 +145,11 @@ class NoteSleep:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteVisit:
+    """Somebody is there: the idle clock begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteDeath:
     """It ended while it was frozen: nothing is wrong with the app, the next visitor starts it anew."""
 
@@ -181,7 +186,7 @@ class StartRun:
 
     wanted: Wanted
     index: int
-    due: float
+    look: Look
     mode: Mode
 
 
@@ -215,6 +220,7 @@ Step = (
     | Trust
     | NoteSleep
     | NoteDeath
+    | NoteVisit
     | NoteSlots
     | NoteTrial
     | NoteCron

@@ -138,6 +138,7 @@ class Machine:
     async def turn(self, seconds: float = 0.0) -> None:
         """Let time pass, then one turn of the loop and all that it began."""
         self.clock.advance(seconds)
+        await asyncio.sleep(0)
         await self.orchestrator.turn()
         async with asyncio.timeout(10):
             while self.orchestrator.applier.busy:  # noqa: ASYNC110 – what goes on wakes nobody but the loop under test
