@@ -43,6 +43,12 @@ def shape_of(wanted: Iterable[Wanted]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
+def adopted(sleep: Sleep, wanted: Iterable[Wanted]) -> Sleep:
+    """A channel's sleep when the node starts and nothing else is wanted of it than when it fell asleep: another version of this program may
+    see another shape, which is no reason to wake ten thousand sites."""
+    return replace(sleep, shape=shape_of(sleepers(wanted))) if sleep.stage is SleepStage.STOPPED else sleep
+
+
 def sleepers(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
     """The process types that sleep: all but those that a schedule starts."""
     return tuple(w for w in wanted if w.spec.schedule is None)
