@@ -31,7 +31,7 @@ class Crowd:
     """``rate`` requests a second over ``connections`` connections. ``bodies`` counts the answers by their text."""
 
     site: VisitedSite
-    rate: float = 300.0
+    rate: float = 200.0
     connections: int = 12
     errand: Errand = field(default_factory=Errand)
     failures: list[str] = field(default_factory=list)
@@ -39,6 +39,7 @@ class Crowd:
     answered: int = 0
     slowest: float = 0.0
     """Seconds of the slowest answer."""
+    _since: float = 0.0
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -59,7 +60,8 @@ class Crowd:
             time.sleep(0.02)
 
     def forget(self) -> None:
-        """Count the bodies anew."""
+        """Count the bodies anew: of requests that begin from now on."""
+        self._since = time.monotonic()
         self.bodies = Counter()
 
     def told(self) -> str:
@@ -100,7 +102,8 @@ class Crowd:
         finally:
             self.answered += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
-        self.bodies[body] += 1
+        if began >= self._since:
+            self.bodies[body] += 1
         if not self.errand.good(status, body):
             self._fail(f"{status} {body[:200]!r}")
         return line.kept(stays=stays)
