@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.processes import Listen
 from sitewright.domain.sleep import SleepPolicy, SleepStage
 from sitewright.domain.states import InstanceState, Power
-from sitewright.orchestrator.model import LIVE_STATES, WEB, Actual, Instance, Rest, Wanted
+from sitewright.orchestrator.model import LIVE_STATES, WEB, Actual, Instance, Rest, Sleep, Wanted
 from sitewright.orchestrator.steps import Freeze, NoteDeath, NoteSleep, Remove, Step, Stop, Thaw, Trust
 
 QUIET_SECONDS = 0.3
