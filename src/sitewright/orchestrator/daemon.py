@@ -187,6 +187,8 @@ class Orchestrator:
         channel_id = desired.channel_id
         memory = self.tools.memories.of(channel_id)
         presume(memory, self.observed(channel_id), now)
+        if memory.applied == desired.generation:
+            memory.sleep = adopted(memory.sleep, wanted_processes(desired))
         outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
         more = False
         for step in outcome.steps:
