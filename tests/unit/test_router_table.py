@@ -93,18 +93,18 @@ def test_one_instance_has_no_other_slot(table, paths):
 def test_a_sleeping_site_keeps_what_nginx_serves_and_is_marked(table, paths):
     table.set(ChannelRoute(A, ("alice.test",), public=Path("/p"), presence=Presence.ASLEEP))
     folder = served(paths)["alice.test"]
-    assert folder == {"files": "/p", "asleep": "", "special": "", "policy": "n/policy/asleep/none/0/0/0"}
+    assert folder == {"files": "/p", "asleep": "", "special": "", "policy": "n/asleep.none.0.0.0"}
 
 
 def test_only_channels_that_ask_for_something_special_have_a_policy(table, paths):
     for visits, affinity, policy in (
-        (VisitLimits(connections=33, requests_per_second=6, body_mb=3), Affinity.NONE, "app/none/64/10/5"),
-        (VisitLimits(connections=64), Affinity.COOKIE, "app/cookie/64/0/0"),
-        (VisitLimits(connections=99999, requests_per_second=99999, body_mb=1025), Affinity.HOST, "app/host/0/0/0"),
+        (VisitLimits(connections=33, requests_per_second=6, body_mb=3), Affinity.NONE, "app.none.64.10.5"),
+        (VisitLimits(connections=64), Affinity.COOKIE, "app.cookie.64.0.0"),
+        (VisitLimits(connections=99999, requests_per_second=99999, body_mb=1025), Affinity.HOST, "app.host.0.0.0"),
     ):
         table.set(ChannelRoute(A, ("alice.test",), sockets=(Path("/s"),), affinity=affinity, visits=visits))
         folder = served(paths)["alice.test"]
-        assert folder["policy"] == f"n/policy/{policy}"
+        assert folder["policy"] == f"n/{policy}"
         assert "special" in folder
         assert "app" not in folder
 

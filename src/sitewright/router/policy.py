@@ -1,8 +1,7 @@
 """What nginx is told of a channel that is asleep, keeps visitors on one instance or limits them: the names of folders. Pure.
 
-nginx reads it as ``n/policy/<kind>/<affinity>/<connections>/<requests a second>/<MiB of a body>``. Its own limits cannot be variables, so
-there is one of each size (a tier), and a limit is rounded up to the next; above the last one the platform's own bound holds, and so it
-does for 0.
+nginx reads it as ``n/<kind>.<affinity>.<connections>.<requests a second>.<MiB of a body>``. Its own limits cannot be variables, so there is
+one of each size (a tier), and a limit is rounded up to the next; above the last one the platform's own bound holds, and so it does for 0.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def is_special(route: ChannelRoute) -> bool:
 
 
 def spelt(route: ChannelRoute) -> str:
-    """The folders below ``n/policy``: `asleep/none/0/0/0`, `mixed/cookie/64/20/10`."""
+    """The folder's name: `asleep.none.0.0.0`, `mixed.cookie.64.20.10`."""
     kind = "asleep" if route.presence is Presence.ASLEEP else "app" if route.public is None else "mixed"
     visits = route.visits
     numbers = (
@@ -39,7 +38,7 @@ def spelt(route: ChannelRoute) -> str:
         tier(visits.requests_per_second, RATE_TIERS),
         tier(visits.body_mb, BODY_TIERS),
     )
-    return "/".join((kind, route.affinity.value, *map(str, numbers)))
+    return ".".join((kind, route.affinity.value, *map(str, numbers)))
 
 
 def zone_lines() -> list[str]:

@@ -50,7 +50,7 @@ def build(folder: Path, route: ChannelRoute, owner: int, fastcgi_socket: Path) -
     if route.presence is not Presence.RUNNING:
         (folder / route.presence.value).touch(mode=0o644)
     if route.fallback:
-        _spell(folder, "fallback", "fallback", route.fallback)
+        _spell(folder, "fallback", f"fallback/{route.fallback}")
 
 
 def alternates(sockets: tuple[Path, ...]) -> tuple[int, ...]:
@@ -86,12 +86,12 @@ def _answerers(folder: Path, route: ChannelRoute, fastcgi_socket: Path) -> None:
     sockets = () if route.presence is Presence.ASLEEP else spread(route.sockets)
     if is_special(route):
         (folder / "special").touch(mode=0o644)
-        _spell(folder, "policy", "policy", spelt(route))
+        _spell(folder, "policy", spelt(route))
     elif sockets:
         (folder / ("app" if route.public is None else "mixed")).touch(mode=0o644)
     if route.fastcgi_root and (sockets or route.presence is Presence.ASLEEP):
         below = "docroot" if route.affinity is Affinity.NONE else f"docroot@{route.affinity.value}"
-        _spell(folder, "docroot", below, route.fastcgi_root.removeprefix("/"))
+        _spell(folder, "docroot", f"{below}/{route.fastcgi_root.removeprefix('/')}")
     if not sockets:
         return
     if route.fastcgi_root:
@@ -114,10 +114,10 @@ def _link_all(folder: Path, prefix: str, targets: tuple[str, ...]) -> None:
             first[target] = link
 
 
-def _spell(folder: Path, name: str, below: str, path: str) -> None:
-    """Make *name* a symlink whose real path ends with *below* and *path*."""
+def _spell(folder: Path, name: str, path: str) -> None:
+    """Make *name* a symlink whose real path ends with *path*."""
     there = folder
-    for part in ("n", below, *path.split("/")):
+    for part in ("n", *path.split("/")):
         there = there / part
         if not there.is_dir():
             _make_folder(there)

@@ -43,6 +43,7 @@ from sitewright.orchestrator.memory import MemoryStore
 from sitewright.orchestrator.service import Handlers, NodeService, serve
 from sitewright.orchestrator.streams import ExecSessions
 from sitewright.orchestrator.wake import WakeServer
+from sitewright.router.follow import TrafficFollower
 from sitewright.router.table import RouteTable
 from sitewright.system.clock import SystemClock
 from sitewright.system.log import configure_logging
@@ -200,8 +201,10 @@ async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     """Run the loops until *stop*; one that ends by itself ends the process, so that the supervisor starts it anew."""
     await serve(node.bus, node.settings.node, handlers(node))
     say_ready()
-    guard = DiskGuard(node.orchestrator)
-    work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), node.limits.run(), stop.wait()]
+    guard, traffic = DiskGuard(node.orchestrator), TrafficFollower(node.settings.paths)
+    takers = (node.orchestrator.note_traffic, node.limits.note_traffic)
+    work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), node.limits.run()]
+    work += [traffic.run(takers), stop.wait()]
     tasks = [asyncio.ensure_future(item) for item in work]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
