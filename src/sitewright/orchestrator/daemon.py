@@ -27,10 +27,11 @@ from sitewright.orchestrator.apply_sleep import tell_wake
 from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.logs import Source
 from sitewright.orchestrator.memory import ChannelMemory, Wake
-from sitewright.orchestrator.model import Actual, Serving
+from sitewright.orchestrator.model import Actual, Serving, wanted_processes
 from sitewright.orchestrator.observe import Known, Trees, actual_of, index_of, memory_kill_text, new_memory_kills, presume
 from sitewright.orchestrator.plan import plan
 from sitewright.orchestrator.report import of_channel, of_resting
+from sitewright.orchestrator.sleep import adopted
 from sitewright.orchestrator.specs import tree_of
 from sitewright.orchestrator.strays import FULL_LOOK_SECONDS, Strays
 from sitewright.orchestrator.view import EngineView
@@ -200,6 +201,7 @@ class Orchestrator:
             self._dirty.add(channel_id)
             return
         self._schedule(memory, channel_id, outcome.next_at)
+        self.tools.memories.save(channel_id)
         self.tools.memories.let_go(channel_id)
 
     async def run(self) -> None:
