@@ -13,8 +13,8 @@ from benchmarks.harness import require
 REPORT = """
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format('\\nREPORT {"requests":%d,"failed":%d,"median":%d}\\n',
-    summary.requests, e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50)))
+  io.write(string.format('\\nREPORT {"requests":%d,"failed":%d,"median":%d,"late":%d}\\n',
+    summary.requests, e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50), latency:percentile(99)))
 end
 """
 
@@ -46,6 +46,8 @@ class Counted:
     requests: int
     failed: int
     median_seconds: float
+    late_seconds: float = 0.0
+    """Of the slowest hundredth: the 99th percentile."""
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Load:
         output, _ = self.process.communicate(timeout=180)
         self.script.close()
         report = json.loads(output.rpartition("REPORT ")[2])
-        return Counted(report["requests"], report["failed"], report["median"] / 1e6)
+        return Counted(report["requests"], report["failed"], report["median"] / 1e6, report["late"] / 1e6)
 
     def interrupt(self) -> Counted:
         """End it now."""

@@ -124,6 +124,10 @@ class ControlGroups:
             v2 = self.hierarchy.is_v2("cpu")
             write_value(folder / below / ("cpu.weight" if v2 else "cpu.shares"), str(weight if v2 else cpu_shares(weight)))
 
+    def set_weight(self, name: str, weight: int) -> None:
+        """Change a group's share of the processors against its neighbours'. Raises OSError when it is gone."""
+        self._weigh(f"{branch_of(name)}/{name}", weight)
+
     def _top(self, controller: str) -> Path | None:
         root = self.hierarchy.folder(controller)
         return None if root is None else root / self.parent
@@ -290,14 +294,22 @@ class ControlGroups:
             v2 = self.hierarchy.is_v2("memory")
             used = number(folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
             memory = max(0, used - field_of(folder / "memory.stat", "inactive_file" if v2 else "total_inactive_file"))
-        return Usage(memory, self._cpu_seconds(name), len(self.pids(name)))
+        return Usage(memory, self.cpu_seconds(name), len(self.pids(name)))
 
-    def _cpu_seconds(self, name: str) -> float:
-        folder = self._folder("cpuacct", name)
+    def cpu_seconds(self, name: str) -> float:
+        """CPU time that the group has had; 0 when it does not exist."""
+        return self._used(f"{branch_of(name)}/{name}")
+
+    def cpu_seconds_of_sites(self) -> float:
+        """CPU time that all instances together have had."""
+        return self._used(SITES)
+
+    def _used(self, below: str) -> float:
+        folder = self._top("cpuacct")
         if folder is not None and not self.hierarchy.is_v2("cpuacct"):
-            return number(folder / "cpuacct.usage") / 1e9
-        folder = self._folder("cpu", name)
-        return 0.0 if folder is None else field_of(folder / "cpu.stat", "usage_usec") / 1e6
+            return number(folder / below / "cpuacct.usage") / 1e9
+        folder = self._top("cpu")
+        return 0.0 if folder is None else field_of(folder / below / "cpu.stat", "usage_usec") / 1e6
 
     def remove(self, name: str) -> bool:
         """Remove the group and its parts once they are empty; False while something is in it."""

@@ -60,7 +60,7 @@ def find_hierarchy(mounts: Path = Path("/proc/self/mounts")) -> Hierarchy:
 
 def write_value(path: Path, value: str) -> None:
     """Set one file of a group. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
         os.write(descriptor, value.encode())
     finally:

@@ -7,7 +7,9 @@ groups of their own (``system.cgroups``).
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import struct
 from pathlib import Path
 
 from sitewright.domain.limits import USUAL_WEIGHT, cpu_shares
@@ -17,6 +19,21 @@ PLATFORM_WEIGHT = 10 * USUAL_WEIGHT
 """Sites and builds together have the usual weight: when everybody wants the processors, the platform gets ten times as much."""
 KILLED_LAST = -500
 """Taken from the badness of the platform's processes when the machine is out of memory; needs CAP_SYS_RESOURCE, which containers lack."""
+
+SLICE_NANOSECONDS = 100_000
+"""How long a process runs before one that has just woken up may take its place: 0.1 ms, the least the kernel takes, instead of some
+milliseconds. Everything that the platform starts inherits it, sites too. Linux before 6.12 ignores it."""
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+_ATTRIBUTES = struct.Struct("=IIQiIQQQ")
+"""struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period."""
+
+
+def shorten_slices() -> None:
+    """Let this process, and so what it will start, make room sooner for who has waited. Where the kernel cannot, nothing changes."""
+    call = _SCHED_SETATTR.get(os.uname().machine)
+    if call is not None and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        ctypes.CDLL(None).syscall(call, 0, _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, SLICE_NANOSECONDS, 0, 0), 0)
 
 
 def group_folders(tag: str, hierarchy: Hierarchy) -> tuple[Path, ...]:
@@ -36,6 +53,7 @@ def managed_elsewhere(cgroup: str) -> bool:
 
 def join(tag: str) -> tuple[Path, ...]:
     """Put this process, and so what it will start, before all tenants. The folders joined; () where that is not possible."""
+    shorten_slices()
     with contextlib.suppress(OSError):
         write_value(Path("/proc/self/oom_score_adj"), str(KILLED_LAST))
     if os.geteuid() != 0:

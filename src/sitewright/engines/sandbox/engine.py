@@ -30,6 +30,7 @@ from sitewright.engines.sandbox import machine, sockets
 from sitewright.engines.sandbox.held import Held, empty, end_tree, erase, terminate, watch
 from sitewright.engines.sandbox.jobs import group_of, run_job
 from sitewright.engines.sandbox.launch import Ground
+from sitewright.engines.sandbox.manners import Manners
 from sitewright.engines.sandbox.network import NetworkPool, host_egress
 from sitewright.engines.sandbox.output import OutputReader, make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, load, load_exit
@@ -62,6 +63,7 @@ class SandboxEngine:
         self._ground: Ground | None = None
         self._network: NetworkPool | None = None
         self._warm: WarmParents | None = None
+        self._manners: asyncio.Task[None] | None = None
         self._sessions = 0
         self._ports = PortFollower(runner, clock, lambda instance_id, text: self._sink(instance_id, f"[sitewright] {text}\n".encode()))
 
@@ -95,10 +97,16 @@ class SandboxEngine:
         if not root:
             return EngineInfo("sandbox", (filtered, relayed, *machine.ordinary_user(slirp)))
         await self._remove_leftover_groups()
+        if groups is not None:
+            self._manners = asyncio.create_task(Manners(groups, self._weights).run(), name="manners")
         if self._settings.warm_start:
             self._warm = WarmParents(self._ground.base, self._settings, self._runner)
         self._network = NetworkPool(self._paths.tag, self._runner, egress)
         return EngineInfo("sandbox", (filtered, relayed, *limits, *await self._open_network()))
+
+    def _weights(self) -> dict[str, int]:
+        """Of everything that runs, by instance."""
+        return {name: held.spec.box.limits.cpu_weight for name, held in self._held.items() if held.exit is None and not held.frozen}
 
     async def _open_network(self) -> tuple[Capability, ...]:
         assert self._network is not None
@@ -153,6 +161,9 @@ class SandboxEngine:
 
     async def close(self) -> None:
         """Let go of everything without ending it. When nothing runs, nothing stays behind on the machine either."""
+        if self._manners is not None:
+            self._manners.cancel()
+            self._manners = None
         idle = all(held.exit is not None for held in self._held.values())
         if self._warm is not None:
             await self._warm.close()
