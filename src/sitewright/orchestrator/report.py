@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sitewright.domain.desired import ActualChannel, ActualInstance, DesiredChannel
+from sitewright.domain.desired import ActualCanary, ActualChannel, ActualCron, ActualInstance, CanaryState, DesiredChannel
 from sitewright.domain.sleep import SleepStage
 from sitewright.engines.base import Engine, Stats
+from sitewright.orchestrator.jobs import schedules
 from sitewright.orchestrator.memory import ChannelMemory, Resting
 from sitewright.orchestrator.model import Instance, Sleep
 
@@ -40,8 +41,43 @@ async def of_channel(
                 reason=item.reason,
             )
         )
-    known = ActualChannel(desired.channel_id, desired.generation, memory.applied, memory.problem, tuple(shown))
+    known = replace(
+        ActualChannel(desired.channel_id, desired.generation, memory.applied, memory.problem, tuple(shown)),
+        canary=_canary(desired, memory),
+        crons=_crons(desired, memory),
+    )
     return _with_sleep(known, memory.sleep, max(memory.last_request_at, memory.sleep.last_request_at))
+
+
+def _canary(desired: DesiredChannel, memory: ChannelMemory) -> ActualCanary | None:
+    """The release on trial; None when nobody wants one, or it is not known yet."""
+    trial = memory.trial
+    if desired.canary is None or trial is None or trial.release_id != desired.canary.release.id:
+        return None
+    state = CanaryState.SERVING if trial.serving_since else CanaryState.STARTING
+    return ActualCanary(
+        trial.release_id,
+        CanaryState.ABORTED if trial.aborted else state,
+        slots=desired.canary.slots,
+        requests=trial.new.requests,
+        errors=trial.new.errors,
+        latency=trial.new.about(0.5),
+        old_requests=trial.old.requests,
+        old_errors=trial.old.errors,
+        old_latency=trial.old.about(0.5),
+        reason=trial.aborted,
+    )
+
+
+def _crons(desired: DesiredChannel, memory: ChannelMemory) -> tuple[ActualCron, ...]:
+    """The cron processes of what is served, and those of before that still run."""
+    named = schedules(desired, memory.serving)
+    shown = []
+    for process, state in sorted(memory.crons.items()):
+        if process in named or state.runs:
+            figures = (state.next_at, state.last_at, state.last_seconds, state.last_result, len(state.runs))
+            shown.append(ActualCron(process, *figures))
+    return tuple(shown)
 
 
 def _with_sleep(known: ActualChannel, sleep: Sleep, last_request_at: float) -> ActualChannel:
