@@ -12,12 +12,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from sitewright.manager.durations import passed
 from sitewright.manager.pages.assets import built_file
 
 register = template.Library()
 
 TONES: Final = {
-    **dict.fromkeys(("running", "ready", "succeeded", "done", "live", "ok"), "good"),
+    **dict.fromkeys(("running", "ready", "succeeded", "done", "live", "ok", "serving"), "good"),
     **dict.fromkeys(("new", "deploying", "starting", "deleting", "queued", "waiting", "stopping", "evacuating", "pending"), "busy"),
     **dict.fromkeys(("crashed", "failed", "late"), "bad"),
     **dict.fromkeys(("stopped", "cancelled", "gone", "skipped"), "off"),
@@ -26,10 +27,37 @@ TONES: Final = {
 """State → tone of its dot. `new` and `running` of other nouns are settled in ``tone``."""
 
 EVENT_TONES: Final = (
-    (("failed", "crashed", "out_of_memory"), "bad"),
-    (("unhealthy", "backoff", "dropped"), "busy"),
-    (("succeeded", "live", "ready", "created", "started"), "good"),
+    (("failed", "crashed", "out_of_memory", "aborted"), "bad"),
+    (("unhealthy", "backoff", "dropped", "missed", "skipped", "limit."), "busy"),
+    (("succeeded", "live", "ready", "created", "started", "promoted", "woke", "rolled_back", "cron.finished"), "good"),
 )
+
+EVENT_ICONS: Final = (
+    ("site.slept", "moon"),
+    ("site.wo", "sun"),
+    ("site.wake", "sun"),
+    ("cron.", "clock"),
+    ("canary.", "trial"),
+    ("release.rolled_back", "back"),
+    ("release.", "upload"),
+    ("build.", "layers"),
+    ("channel.scaled", "gauge"),
+    ("channel.", "sliders"),
+    ("change.", "sliders"),
+    ("limit.", "gauge"),
+    ("log.", "gauge"),
+    ("env.", "key"),
+    ("exec.", "terminal"),
+    ("site.started", "play"),
+    ("site.stopped", "stop"),
+    ("site.restarted", "restart"),
+    ("site.created", "plus"),
+    ("site.deleted", "cross"),
+    ("site.", "file"),
+    ("instance.ready", "check"),
+    ("instance.", "alert"),
+)
+"""Beginning of an event's kind → its icon, first match."""
 
 
 @register.filter
@@ -49,6 +77,12 @@ def event_tone(kind: str) -> str:
         if any(word in kind for word in words):
             return result
     return "idle"
+
+
+@register.filter
+def event_icon(kind: str) -> str:
+    """The icon of an event of the timeline."""
+    return next((icon for beginning, icon in EVENT_ICONS if kind.startswith(beginning)), "check")
 
 
 @register.inclusion_tag("parts/state.html")
@@ -92,6 +126,41 @@ def ago(moment: datetime | None) -> str:
     if passed < timedelta(days=7):
         return f"{passed.days} day{'' if passed.days == 1 else 's'} ago"
     return f"{moment:%-d %b %Y}"
+
+
+@register.filter
+def lasting(moment: datetime | None) -> str:
+    """For how long already: `a moment`, `12 min`, `3 h`, `2 days`."""
+    return "a moment" if moment is None else passed(max((timezone.now() - moment).total_seconds(), 0.0))
+
+
+@register.filter
+def ahead(moment: datetime | None) -> str:
+    """When something will be: `now`, `in 12 min`, `in 3 h`, `in 2 days`; "" without a moment."""
+    if moment is None:
+        return ""
+    seconds = (moment - timezone.now()).total_seconds()
+    return "now" if seconds < 1 else "in less than a minute" if seconds < 60 else f"in {passed(seconds)}"
+
+
+@register.filter
+def latency(seconds: float | None) -> str:
+    """How long an answer took: `21 ms`, `1.4 s`; `–` when nothing was measured."""
+    if not seconds:
+        return "–"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+@register.filter
+def thousandths(value: int) -> str:
+    """Millicores as processors: `0.5`, `2`."""
+    return f"{value / 1000:g}"
+
+
+@register.filter
+def share(part: int, whole: int) -> str:
+    """A part of a whole in per cent: `0.8 %`; "" of nothing."""
+    return f"{part / whole * 100:.1f} %" if whole else ""
 
 
 @register.inclusion_tag("parts/time.html")

@@ -68,17 +68,21 @@ def stack_of(blueprint: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRow:
-    """One release in a list. ``origin`` says where the code came from."""
+    """One release in a list. ``origin`` says where the code came from; ``kept``: the site can return to it; ``trial`` what became of it
+    on trial, and why."""
 
     id: str
     number: int
     origin: str
     size_bytes: int
     created_at: datetime
+    kept: bool
+    trial: str
+    reason: str
 
 
-def release_rows(releases: Iterable[Release]) -> Sequence[ReleaseRow]:
-    """Releases with their builds, for a list."""
+def release_rows(releases: Iterable[Release], kept: frozenset[str]) -> Sequence[ReleaseRow]:
+    """Releases with their builds, for a list; *kept* are the ids of those whose files are still there."""
     return [
         ReleaseRow(
             id=release.id,
@@ -86,6 +90,9 @@ def release_rows(releases: Iterable[Release]) -> Sequence[ReleaseRow]:
             origin=_origin(release),
             size_bytes=release.size_bytes,
             created_at=release.created_at,
+            kept=release.id in kept,
+            trial=release.trial,
+            reason=release.trial_reason,
         )
         for release in releases
     ]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from sitewright.domain.desired import Strategy
 from sitewright.domain.route import SLOTS, Affinity
-from sitewright.domain.sleep import MINUTE
 from sitewright.errors import InvalidValueError
+from sitewright.manager.durations import duration
 from sitewright.manager.sites.models import Channel
 from sitewright.manager.teams.allowance import VISIT_FIGURES, Allowance, check_sleep, check_visits
 
@@ -109,13 +109,3 @@ def sleep_in_words(freeze: float | None, stop: float | None) -> str:
         else:
             parts.append(f"{verb} as the plan says")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `15 min`, `2 h`, `1.5 h`, `3 days`."""
-    if seconds < MINUTE:
-        return f"{seconds:g} s"
-    for unit, size, most in (("min", MINUTE, 2 * 60 * MINUTE), ("h", 60 * MINUTE, 48 * 60 * MINUTE)):
-        if seconds < most:
-            return f"{round(seconds / size, 1):g} {unit}"
-    return f"{round(seconds / (24 * 60 * MINUTE), 1):g} days"

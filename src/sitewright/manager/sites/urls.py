@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.generic import RedirectView
 
-from sitewright.manager.sites.views import create, files, listing, logs, overview, settings
+from sitewright.manager.sites.views import create, files, listing, logs, overview, running, settings
 
 app_name = "sites"
 
@@ -28,5 +28,14 @@ urlpatterns = [
     path("sites/<slug:name>/settings/unset/", settings.unset_variable, name="unset"),
     path("sites/<slug:name>/settings/rename/", settings.rename, name="rename"),
     path("sites/<slug:name>/settings/delete/", settings.delete, name="delete"),
+    path("sites/<slug:name>/settings/sleep/", running.sleep, name="sleep"),
+    path("sites/<slug:name>/settings/visitors/", running.settle, name="settle"),
+    path("sites/<slug:name>/settings/limits/", running.limits, name="limits"),
+    path("sites/<slug:name>/settings/plan/", running.plan, name="plan"),
+    path("sites/<slug:name>/scale/", running.scale, name="scale"),
+    path("sites/<slug:name>/releases/", running.releases, name="releases"),
+    path("sites/<slug:name>/rollback/", running.rollback, name="rollback"),
+    path("sites/<slug:name>/trial/<slug:action>/", running.trial, name="trial"),
+    path("sites/<slug:name>/wake/", running.wake, name="wake"),
     path("sites/<slug:name>/power/<slug:action>/", settings.power, name="power"),
 ]

@@ -18,10 +18,14 @@ from sitewright.manager.operations.present import card as operation_card
 from sitewright.manager.pages.live import answer, drawn, wants_piece
 from sitewright.manager.pages.view import page, person
 from sitewright.manager.releases.access import for_user as releases_for
+from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.sites.access import channels_for, for_user, instances_for, site_for
-from sitewright.manager.sites.models import Site
+from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.present import PRODUCTION, card, release_rows, stack_of
+from sitewright.manager.sites.present_life import cron_result, life_of, process_line, trial_card
+from sitewright.manager.sites.present_running import canary_out, crons_out, policy_out, scale_out
 from sitewright.manager.sites.state import current_operations, is_static
+from sitewright.manager.teams.plans import allowance_for
 
 PIECE = "sites/live.html"
 EVENTS_SHOWN = 6
@@ -51,19 +55,37 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 
 def _moving(request: HttpRequest, site: Site) -> dict[str, Any]:
     user = person(request)
-    channel = channels_for(user).filter(site=site, name=PRODUCTION).select_related("release").distinct().first()
+    channel = channels_for(user).filter(site=site, name=PRODUCTION).distinct().first()
     blueprint = channel.release.blueprint if channel and channel.release else {}
     operation = current_operations([site]).get(site.id) or _left_over(operations_for(user).filter(site=site).distinct())
     return {
+        **(_life(channel) if channel else {}),
         "problem": channel.problem if channel else "",
         "operation": operation_card(operation) if operation else None,
         "pace": "1s" if operation and OperationState(operation.state) not in FINAL_OPERATION_STATES else "3s",
         "instances": list(instances_for(user).filter(channel=channel).exclude(state="gone").distinct()),
         "static": channel is not None and is_static(channel),
         "stack": stack_of(blueprint),
-        "releases": release_rows(releases_for(user).filter(channel=channel).select_related("build").distinct()[:RELEASES_SHOWN]),
+        "releases": release_rows(
+            releases_for(user).filter(channel=channel).select_related("build").distinct()[:RELEASES_SHOWN],
+            kept_releases(channel) if channel else frozenset(),
+        ),
         "current_release": channel.release_id if channel else None,
+        "trial_release": channel.canary_release_id if channel else None,
         "events": list(events_for(user).filter(site=site).distinct()[:EVENTS_SHOWN]),
+    }
+
+
+def _life(channel: Channel) -> dict[str, Any]:
+    """Sleep, processes, trial, cron."""
+    allowance = allowance_for(channel.site.team)
+    scale = scale_out(channel)
+    return {
+        "life": life_of(channel, policy_out(channel, allowance)),
+        "processes": [process_line(one) for one in scale.items],
+        "scale": scale,
+        "trial": trial_card(canary_out(channel)),
+        "crons": [(one, cron_result(one)) for one in crons_out(channel, allowance)],
     }
 
 

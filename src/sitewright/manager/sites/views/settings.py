@@ -10,17 +10,30 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from sitewright.domain.operation import OperationKind
+from sitewright.domain.route import Affinity
 from sitewright.domain.states import Role
 from sitewright.errors import NotFoundError
 from sitewright.manager.keys import decrypt
 from sitewright.manager.pages.view import page, person, telling
 from sitewright.manager.sites import services
-from sitewright.manager.sites.access import site_for, variables_for
+from sitewright.manager.sites.access import channel_for, site_for, variables_for
 from sitewright.manager.sites.models import EnvVar, Site
 from sitewright.manager.sites.present import PRODUCTION
+from sitewright.manager.sites.present_life import sleep_form
+from sitewright.manager.sites.present_running import settings_out
+from sitewright.manager.sites.scale import process_rows, stored
 from sitewright.manager.sites.services import NewValue
 from sitewright.manager.sites.views.overview import frame
+from sitewright.manager.teams.models import Plan
+from sitewright.manager.teams.plans import allowance_for
+from sitewright.manager.teams.words import plan_in_words
 
+AFFINITIES = {
+    Affinity.NONE: ("Any copy answers", "Requests are spread evenly."),
+    Affinity.COOKIE: ("One browser stays with one copy", "By a cookie. For apps that keep sessions in memory."),
+    Affinity.ADDRESS: ("One network address stays with one copy", "For clients without cookies."),
+    Affinity.HOST: ("One domain stays with one copy", "All visitors of a domain meet in one place."),
+}
 ACTIONS = {kind.value: kind for kind in (OperationKind.START, OperationKind.STOP, OperationKind.RESTART)}
 
 
@@ -31,7 +44,24 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
     site, context = frame(request, name, "settings", Role.DEVELOPER)
     rows = variables_for(person(request), Role.DEVELOPER).filter(channel__site=site, channel__name=PRODUCTION).distinct()
     context |= {"variables": [_shown(variable) for variable in rows], "domain": settings.PLATFORM.domain}
+    context |= _running(request, site)
     return render(request, "sites/settings.html", context)
+
+
+def _running(request: HttpRequest, site: Site) -> dict[str, Any]:
+    """How it runs: sleep, visitors, limits, and the plan that bounds them."""
+    channel = channel_for(person(request), site.name, Role.DEVELOPER)
+    held, allowance = settings_out(channel), allowance_for(site.team)
+    said = stored(channel)
+    return {
+        "held": held,
+        "sleep": sleep_form(channel, held),
+        "own_visits": channel.visits or {},
+        "affinities": [(one.value, *words) for one, words in AFFINITIES.items()],
+        "processes": [(row, said.get(row.spec.type, {})) for row in process_rows(channel, allowance) if row.spec.type != "release"],
+        "plan_words": plan_in_words(allowance),
+        "plans": [plan for plan in Plan.objects.all() if plan.open or person(request).is_staff],
+    }
 
 
 def _shown(variable: EnvVar) -> dict[str, Any]:
