@@ -62,6 +62,7 @@ def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, i
         socket=settings.paths.instance_socket(instance_id),
         port=PORT,
         stop_grace_seconds=wanted.scale.stop_grace_seconds,
+        warm=wanted.spec.warm,
     )
 
 

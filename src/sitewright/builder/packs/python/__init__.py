@@ -7,6 +7,7 @@ import re
 from sitewright.builder.packs.base import PackPlan, Step, Toolchain
 from sitewright.builder.packs.python.dependencies import ENVIRONMENT, dependencies, requirement_names
 from sitewright.builder.packs.python.found import WebApp
+from sitewright.builder.packs.python.warm import warmed
 from sitewright.builder.packs.python.webapp import find_web_app
 from sitewright.builder.procfile import parse_procfile
 from sitewright.builder.tree import Tree
@@ -30,7 +31,7 @@ def python_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
         return None
     names = requirement_names(tree)
     app = find_web_app(tree, names)
-    processes = _processes(tree, app)
+    processes = tuple(warmed(process) for process in _processes(tree, app))
     needed = _servers(processes, names)
     install, notes = dependencies(tree, toolchain, needed)
     django = "manage.py" in tree.names

@@ -14,10 +14,14 @@ import signal
 import socket
 import struct
 import sys
+from typing import TYPE_CHECKING
 
-import entering
-import sameness
-import serving
+if TYPE_CHECKING:
+    from sitewright.engines.sandbox.inside import entering, sameness, serving
+else:
+    import entering
+    import sameness
+    import serving
 
 _MESSAGE = 256 * 1024
 _SECONDS = 10.0
@@ -26,13 +30,13 @@ _SECONDS = 10.0
 def warm_up(modules: list[str]) -> sameness.Snapshot:
     """Import them; what is not there is left out."""
     missed = sameness.Missed()
-    sys.meta_path.append(missed)  # type: ignore[arg-type]
+    sys.meta_path.append(missed)
     for module in modules:
         try:
             importlib.import_module(module)
         except ImportError:
             continue
-    sys.meta_path.remove(missed)  # type: ignore[arg-type]
+    sys.meta_path.remove(missed)
     return sameness.take_snapshot(missed)
 
 

@@ -12,9 +12,13 @@ import sys
 import time
 import types
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from entering import LIBC, name, prctl
-from sameness import ENVIRONMENT, OrdinaryStartError, Snapshot, check_shadows, check_variables, different_packages, forget
+if TYPE_CHECKING:
+    from sitewright.engines.sandbox.inside import entering, sameness
+else:
+    import entering
+    import sameness
 
 _OWN = ("entering", "sameness", "serving")
 _FOLDER_OPTIONS = ("--chdir", "--pythonpath", "--app-dir")
@@ -43,20 +47,20 @@ def ordinary(job: Job) -> None:
         os._exit(127)
 
 
-def prepare(job: Job, snapshot: Snapshot) -> types.CodeType:
-    """Make sure that all imported modules are the tenant's, and read the server's script. Raises OrdinaryStartError, OSError."""
-    program, arguments = f"{ENVIRONMENT}/bin/{job.argv[0]}", job.argv[1:]
+def prepare(job: Job, snapshot: sameness.Snapshot) -> types.CodeType:
+    """Make sure that all imported modules are the tenant's, and read the server's script. Raises sameness.OrdinaryStartError, OSError."""
+    program, arguments = f"{sameness.ENVIRONMENT}/bin/{job.argv[0]}", job.argv[1:]
     if any(argument.startswith(_FOLDER_OPTIONS) for argument in arguments):
-        raise OrdinaryStartError("a folder option")
-    check_variables(job.env)
-    check_shadows(snapshot, (job.workdir, os.path.dirname(program)))
-    different = different_packages(snapshot)
+        raise sameness.OrdinaryStartError("a folder option")
+    sameness.check_variables(job.env)
+    sameness.check_shadows(snapshot, (job.workdir, os.path.dirname(program)))
+    different = sameness.different_packages(snapshot)
     with open(program, "rb") as file:
         text = file.read()
     if not text.startswith((b"#!/app/.venv/bin/python\n", b"#!/app/.venv/bin/python3\n")):
-        raise OrdinaryStartError(program)
+        raise sameness.OrdinaryStartError(program)
     script = compile(text, program, "exec", dont_inherit=True)
-    forget(snapshot, different)
+    sameness.forget(snapshot, different)
     return script
 
 
@@ -74,7 +78,7 @@ def serve(job: Job, script: types.CodeType) -> None:
     sys.path[0] = os.path.dirname(program)
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
-    name(job.argv[0])
+    entering.name(job.argv[0])
     _show_command(sys.orig_argv, os.environ)
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=program, __builtins__=builtins, __spec__=None, __annotations__={})
@@ -105,13 +109,13 @@ def _show_command(argv: Sequence[str], env: os._Environ[str]) -> None:
         variables = b"".join(os.fsencode(f"{key}={value}") + b"\0" for key, value in env.items())
         buffer = ctypes.create_string_buffer(words + variables)
         begin = ctypes.addressof(buffer)
-        LIBC.sbrk.restype = ctypes.c_void_p
+        entering.LIBC.sbrk.restype = ctypes.c_void_p
         shown = _Map(
             start_code=int(fields[25]), end_code=int(fields[26]), start_stack=int(fields[27]), start_data=int(fields[44]),
-            end_data=int(fields[45]), start_brk=int(fields[46]), brk=LIBC.sbrk(0), arg_start=begin, arg_end=begin + len(words),
+            end_data=int(fields[45]), start_brk=int(fields[46]), brk=entering.LIBC.sbrk(0), arg_start=begin, arg_end=begin + len(words),
             env_start=begin + len(words), env_end=begin + len(words) + len(variables), auxv=0, auxv_size=0, exe_fd=0xFFFFFFFF,
         )  # fmt: skip
-        prctl(_PR_SET_MM, _PR_SET_MM_MAP, ctypes.addressof(shown), ctypes.sizeof(shown))
+        entering.prctl(_PR_SET_MM, _PR_SET_MM_MAP, ctypes.addressof(shown), ctypes.sizeof(shown))
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(buffer))  # for ever
     except (OSError, ValueError, IndexError):
         return
