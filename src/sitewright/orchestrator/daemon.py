@@ -143,6 +143,10 @@ class Orchestrator:
         """The engine's view of one channel, as of the last look."""
         return self._view.of(channel_id)
 
+    def running_ids(self) -> frozenset[str]:
+        """The ids of the channels of which the engine holds anything."""
+        return frozenset(self._view)
+
     def running(self) -> list[DesiredChannel]:
         """The channels of which the engine holds anything."""
         return [desired for channel_id in self._view if (desired := self.store.get(channel_id)) is not None]
