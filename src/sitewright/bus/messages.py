@@ -52,13 +52,15 @@ class Hello(Message):
 
 
 class Heartbeat(Message):
-    """Every 5 s, and at once after a change of an instance. ``full``: ``channels`` is everything this node holds; else only what
-    changed."""
+    """Every 5 s, and at once after a change of an instance. ``full``: ``channels`` is everything this node holds, in ``parts`` messages of
+    which this is number ``part`` (from 0); else only what changed. ``sequence`` grows by one: who misses a number has missed a message."""
 
     node: str
     at: float
     sequence: int
     full: bool
+    part: int = 0
+    parts: int = 1
     channels: tuple[ActualChannel, ...] = ()
     memory_total: int = 0
     memory_used: int = 0
@@ -79,9 +81,13 @@ class DesiredPut(Message):
 
 
 class DesiredDigest(Message):
-    """Channel id → generation: the full comparison. The node answers with what it lacks or has too old, and what it holds in excess."""
+    """Channel id → generation: the full comparison. The node answers with what it lacks or has too old, and what it holds in excess.
+
+    ``full``: it is to say everything that it does, too, because not all of its heartbeats were heard.
+    """
 
     generations: dict[str, int]
+    full: bool = True
 
 
 class DesiredDifference(Message):

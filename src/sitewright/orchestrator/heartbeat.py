@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sitewright import __version__
@@ -20,6 +22,13 @@ log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
 FULL_SECONDS = 30.0
+"""How often everything is told again, whether or not anybody has missed anything: more seldom when it is much to say …"""
+FULL_SECONDS_A_CHANNEL = 0.1
+"""… (20,000 channels: every 33 minutes). A manager that has missed a message asks for it at its next comparison."""
+STATS_SECONDS = 30.0
+"""How often is told what running instances use."""
+CHUNK = 250
+"""Channels a message: some 100 kB at most, so that nothing else waits long behind it."""
 COALESCE_SECONDS = 0.05
 """The first change is told at once; those that follow within this go together."""
 LINK_SECONDS = 1.0
@@ -48,10 +57,12 @@ class Reporter:
         self._node = orchestrator.tools.settings.node
         self._sequence = 0
         self._changed: set[str] = set()
-        self._told: dict[str, ActualChannel] = {}
+        self._told: dict[str, int] = {}
+        """Digests of what was said last of channels that are not at rest."""
         self._woken = asyncio.Event()
         self._eventful = asyncio.Event()
-        self._full_at = 0.0
+        self._full_at: float | None = None
+        self._stats_at = 0.0
         self.builds_running = 0
         orchestrator.listeners.append(self._note)
 
@@ -62,7 +73,7 @@ class Reporter:
 
     def want_full(self) -> None:
         """Send everything with the next beat, which is now."""
-        self._full_at = 0.0
+        self._full_at = None
         self._told.clear()
         self._woken.set()
         self._eventful.set()
@@ -87,12 +98,13 @@ class Reporter:
                     linked = await self._hello()
                     if linked:
                         self.want_full()
-                full = now - self._full_at >= FULL_SECONDS or not self._told
                 due = now - last >= BEAT_SECONDS
+                full = self._full_at is None or now - self._full_at >= self._full_seconds()
+                if full:
+                    self._full_at = now
                 if full or self._changed or due:
-                    said = await self._beat(full=full, due=due)
+                    said = await self._tell_all() if full else await self._beat(now, due=due)
                     last = now if said else last
-                    self._full_at = now if full else self._full_at
                     await asyncio.sleep(COALESCE_SECONDS if said else 0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), BEAT_SECONDS if linked else LINK_SECONDS)
@@ -115,38 +127,74 @@ class Reporter:
             return False
         return True
 
-    async def message(self, channels: tuple[str, ...], *, full: bool, with_stats: bool) -> Heartbeat:
+    def _full_seconds(self) -> float:
+        return max(FULL_SECONDS, FULL_SECONDS_A_CHANNEL * len(self._orchestrator.store.ids()))
+
+    async def message(self, channels: Sequence[str], *, with_stats: bool) -> Heartbeat:
         """A heartbeat about these channels."""
+        return self._envelope([await self._orchestrator.actual(c, with_stats=with_stats) for c in channels])
+
+    def _envelope(self, channels: Sequence[ActualChannel], *, part: int = 0, parts: int = 0) -> Heartbeat:
+        """*parts* 0: no full report."""
         total, used = machine_memory()
         self._sequence += 1
         return Heartbeat(
             node=self._node,
             at=self._orchestrator.tools.clock.now(),
             sequence=self._sequence,
-            full=full,
-            channels=tuple([await self._orchestrator.actual(c, with_stats=with_stats) for c in channels]),
+            full=parts > 0,
+            part=part,
+            parts=max(parts, 1),
+            channels=tuple(channels),
             memory_total=total,
             memory_used=used,
             builds_running=self.builds_running,
         )
 
-    async def _beat(self, *, full: bool, due: bool) -> bool:
-        """Whether there was something to say. Often a channel was looked at and is as it was."""
-        changed, self._changed = self._changed, set()
-        names = sorted(self._orchestrator.store.all() if full else changed)
-        message = await self.message(tuple(names), full=full, with_stats=full)
-        if not full:
-            fresh = tuple(c for c in message.channels if self._told.get(c.channel_id) != c)
-            if not fresh and not due:
-                return False
-            message = message.model_copy(update={"channels": fresh})
-        try:
-            await self._bus.publish(node_topic(self._node, "heartbeat"), message)
-        except SitewrightError:
-            self._changed |= changed
-            return True
-        self._told.update({c.channel_id: c for c in message.channels})
+    async def _tell_all(self) -> bool:
+        """Everything, a part at a time; what changes meanwhile is told afterwards."""
+        self._changed.clear()
+        chunks = list(batched(sorted(self._orchestrator.store.ids()))) or [[]]
+        for part, names in enumerate(chunks):
+            channels = [await self._orchestrator.actual(c, with_stats=True) for c in names]
+            try:
+                await self._publish(self._envelope(channels, part=part, parts=len(chunks)))
+            except SitewrightError:
+                self._full_at = None
+                return True
+            await asyncio.sleep(0)
+        self._stats_at = self._orchestrator.tools.clock.steady()
         return True
+
+    async def _beat(self, now: float, *, due: bool) -> bool:
+        """What changed, and now and then what running instances use. Whether there was something to say: often a channel was looked at
+        and is as it was."""
+        changed, self._changed = self._changed, set()
+        with_stats = now - self._stats_at >= STATS_SECONDS
+        if with_stats:
+            self._stats_at = now
+        running = self._orchestrator.running_ids() if with_stats else frozenset()
+        chunks = list(batched(sorted(changed | running))) or [[]]
+        said = False
+        for names in chunks:
+            channels = [await self._orchestrator.actual(c, with_stats=with_stats) for c in names]
+            fresh = channels if with_stats else [c for c in channels if self._told.get(c.channel_id) != _digest(c)]
+            if fresh or (due and names is chunks[-1] and not said):
+                said = True
+                try:
+                    await self._publish(self._envelope(fresh))
+                except SitewrightError:
+                    self._changed |= changed
+                    return True
+        return said
+
+    async def _publish(self, message: Heartbeat) -> None:
+        await self._bus.publish(node_topic(self._node, "heartbeat"), message)
+        for channel in message.channels:
+            if self._orchestrator.tools.memories.resting(channel.channel_id) is None:
+                self._told[channel.channel_id] = _digest(channel)
+            else:
+                self._told.pop(channel.channel_id, None)
 
     async def _send_events(self) -> None:
         while batch := self._events.oldest():
@@ -163,3 +211,14 @@ class Reporter:
                 log.warning("events.refused", extra={"reason": answer.problem})
                 return
             self._events.acknowledge(batch)
+
+
+def _digest(channel: ActualChannel) -> int:
+    """Tells two reports of one channel apart, whatever its instances use just now."""
+    quiet = tuple(replace(instance, memory_bytes=0, cpu_seconds=0.0) for instance in channel.instances)
+    return hash(replace(channel, instances=quiet))
+
+
+def batched(names: list[str]) -> Iterator[list[str]]:
+    """The names in pieces of at most ``CHUNK``."""
+    return (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))

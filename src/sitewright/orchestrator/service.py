@@ -73,14 +73,15 @@ class NodeService:
         self._orchestrator.forget_removed(frozenset(message.generations))
         wanted, excess = self._orchestrator.store.compare(message.generations)
         self._orchestrator.agreed = not wanted and not self._orchestrator.store.damaged
-        self._reporter.want_full()
+        if message.full:
+            self._reporter.want_full()
         return DesiredDifference(wanted=wanted, excess=excess)
 
     async def state(self, message: ChannelQuery) -> Heartbeat:
         """What this node does for one channel. Raises NotFoundError when it was told nothing about it."""
         if self._orchestrator.store.get(message.channel_id) is None:
             raise NotFoundError("This node knows nothing of that channel.")
-        return await self._reporter.message((message.channel_id,), full=False, with_stats=True)
+        return await self._reporter.message((message.channel_id,), with_stats=True)
 
     async def wake(self, message: ChannelQuery) -> Ack:
         """Wake a channel because a person asks; nothing happens when it is awake. Answers when it was begun, not when it is done.
