@@ -1,17 +1,17 @@
 """How much later the slowest hundredth of a quiet site's answers come while a neighbour on the same machine makes all the noise it can.
 
-Turns of all kinds follow one another, so that what else happens on the machine meets them all; the ratio is that of a turn to the quiet
-turn of its round, and the median of the rounds is taken. The visitor shares the two processors with everything else, which real visitors
-do not: wrk asks 200 times a second for each site, and runs with real-time priority where it may, so that its own waiting is not counted.
+Turns of all kinds follow one another, so that what else happens on the machine meets them all. The 99th percentile is of all answers of a
+kind's turns together, each turn's divided by the median of its round's quiet turn, so that a slow round weighs no more than another. The
+visitors share the processors with everything else, which real ones do not: see ``benchmarks.rig.pace``. The load of the noise `requests` is
+made by a wrk that takes only what is left, and likewise is no part of a real machine's work.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +19,24 @@ from pathlib import Path
 from benchmarks.harness import Row
 from benchmarks.platform.noise import loud_app
 from benchmarks.platform.stand import Stand, flask_app, static_site
-from benchmarks.rig.load import Counted, one_host, paced, start_load
+from benchmarks.rig.load import one_host, start_load
+from benchmarks.rig.pace import start_pace
 
 QUIET = ""
 NOISES = ("cpu", "forks", "memory", "log", "disk", "requests")
 ROUNDS = 5
 TURN_SECONDS = 2
-WARM_UP_SECONDS, COOL_DOWN_SECONDS = 0.4, 0.3
+WARM_UP_SECONDS, COOL_DOWN_SECONDS = 0.8, 0.3
 STATIC, PROXIED, LOUD = "neighbour-files", "neighbour-app", "neighbour-loud"
-CONNECTIONS, REST_MILLISECONDS = 2, 10
 BAR = 1.2
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The 99th percentiles of one turn, in seconds."""
+    """Seconds that the answers of one turn took, by site."""
 
-    static: float
-    proxied: float
+    static: list[float]
+    proxied: list[float]
 
 
 def neighbour_rows(there: Stand) -> list[Row]:
@@ -47,17 +47,32 @@ def neighbour_rows(there: Stand) -> list[Row]:
         for kind, found in turns.items():
             found.append(_turn(there, kind))
     rows = []
-    for name, of in (("static", lambda turn: turn.static), ("proxied", lambda turn: turn.proxied)):
-        alone = statistics.median(of(turn) for turn in turns[QUIET])
-        rows.append(Row(f"quiet {name} site alone, p99", alone * 1000, "ms"))
-        rows += [_row(name, kind, turns, of) for kind in NOISES]
+    for name in ("static", "proxied"):
+        answers: dict[str, list[list[float]]] = {kind: [getattr(turn, name) for turn in found] for kind, found in turns.items()}
+        rows.append(Row(f"quiet {name} site alone, p99", late(merged(answers[QUIET])) * 1000, "ms"))
+        rows += [_row(name, kind, answers) for kind in NOISES]
     return rows
 
 
-def _row(name: str, kind: str, turns: dict[str, list[Turn]], of: Callable[[Turn], float]) -> Row:
-    ratio = statistics.median(of(loud) / of(quiet) for quiet, loud in zip(turns[QUIET], turns[kind], strict=True))
-    beside = statistics.median(of(turn) for turn in turns[kind]) * 1000
-    return Row(f"quiet {name} site beside a neighbour's {kind}, p99, ratio", ratio, "×", BAR, peer="itself, ms", peer_value=beside)
+def _row(name: str, kind: str, answers: dict[str, list[list[float]]]) -> Row:
+    quiet = [statistics.median(turn) for turn in answers[QUIET]]
+    alone = late(merged(_scaled(answers[QUIET], quiet)))
+    beside = late(merged(_scaled(answers[kind], quiet)))
+    return Row(f"quiet {name} site beside a neighbour's {kind}, p99, ratio", beside / alone, "×", BAR, peer="itself alone", peer_value=1.0)
+
+
+def _scaled(turns: list[list[float]], by: list[float]) -> list[list[float]]:
+    return [[seconds / unit for seconds in turn] for turn, unit in zip(turns, by, strict=True)]
+
+
+def merged(turns: list[list[float]]) -> list[float]:
+    """All answers of these turns."""
+    return [seconds for turn in turns for seconds in turn]
+
+
+def late(seconds: list[float]) -> float:
+    """The 99th percentile."""
+    return sorted(seconds)[len(seconds) * 99 // 100]
 
 
 def _deploy(there: Stand) -> None:
@@ -71,20 +86,10 @@ def _deploy(there: Stand) -> None:
 def _turn(there: Stand, kind: str) -> Turn:
     with _noise(there, kind):
         time.sleep(WARM_UP_SECONDS)
-        script = paced(REST_MILLISECONDS)
-        with _in_front():
-            loads = [
-                start_load(there.port, one_host(there.host(site)) + script, seconds=TURN_SECONDS, connections=CONNECTIONS)
-                for site in (STATIC, PROXIED)
-            ]
-        static, proxied = (_checked(load.end()) for load in loads)
+        visitors = [start_pace(there.port, there.host(site), TURN_SECONDS) for site in (STATIC, PROXIED)]
+        static, proxied = (visitor.end() for visitor in visitors)
     time.sleep(COOL_DOWN_SECONDS)
-    return Turn(static.late_seconds, proxied.late_seconds)
-
-
-def _checked(counted: Counted) -> Counted:
-    assert counted.failed == 0, counted
-    return counted
+    return Turn(static, proxied)
 
 
 @contextmanager
@@ -93,28 +98,16 @@ def _noise(there: Stand, kind: str) -> Iterator[None]:
         yield
         return
     if kind == "requests":
-        load = start_load(there.port, one_host(there.host(LOUD)), seconds=TURN_SECONDS + 1, connections=32)
+        load = start_load(there.port, one_host(there.host(LOUD)), seconds=TURN_SECONDS + 2, connections=32)
         _behind(load.process.pid)
         yield
         load.end()
         return
     visitor = there.visitor(LOUD)
-    status, _ = visitor.request("POST", f"/noise/{kind}/{TURN_SECONDS + WARM_UP_SECONDS}")
+    status, _ = visitor.request("POST", f"/noise/{kind}/{TURN_SECONDS + WARM_UP_SECONDS + 0.5}")
     assert status == 200, f"{kind}: {status}"
     visitor.close()
     yield
-
-
-@contextmanager
-def _in_front() -> Iterator[None]:
-    """What is started in this block does not wait for a processor, where that is allowed."""
-    usual = os.sched_getparam(0)
-    try:
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        yield
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, usual)
 
 
 def _behind(pid: int) -> None:
