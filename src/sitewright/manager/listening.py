@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -17,13 +18,19 @@ from sitewright.errors import SitewrightError
 from sitewright.manager.audit.services import record_events
 from sitewright.manager.operations.services import ring_site
 from sitewright.manager.releases.services import FINISHED, record_build_status
+from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import reports
+from sitewright.manager.sites.heard import Heard
 from sitewright.manager.sites.spreading import spread
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 COMPARE_SECONDS = 30.0
+COMPARE_SHARE = 1000
+"""Comparing takes a thousandth of one processor at most: with 20,000 channels it is done every few minutes …"""
+COMPARE_LONGEST_SECONDS = 600.0
+"""… but so often in any case."""
 SPREAD_SECONDS = 2.0
 
 
@@ -34,6 +41,7 @@ class Listener:
         self._node = node
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reports")
         self._comparer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compare")
+        self._heard = Heard()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def prepare(self, bus: Bus) -> None:
@@ -56,7 +64,8 @@ class Listener:
     async def _heartbeat(self, subject: str, beat: Heartbeat) -> None:
         if not _speaks_for_itself(subject, beat.node):
             return
-        untold = await self._write(lambda: _heard(beat))
+        complete = self._heard.note(beat, runtime().clock.now())
+        untold = await self._write(lambda: _heard(beat, complete))
         if untold:
             self._later(lambda: reports.push_soon(untold))
 
@@ -69,17 +78,21 @@ class Listener:
 
     async def _hello(self, hello: Hello) -> Message:
         await self._write(lambda: reports.record_hello(hello))
-        self._later(lambda: _compare(hello.node))
+        self._later(lambda: _compare(hello.node, full=False))  # it reports everything by itself
         return Ack()
 
-    def _later(self, work: Callable[[], None]) -> asyncio.Future[None]:
+    def _later(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """In the thread that talks to nodes: one that is slow to answer delays nobody's reports."""
         return asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, work)
 
     async def _compare_for_ever(self) -> None:
+        pause = COMPARE_SECONDS
         while True:
-            await asyncio.sleep(COMPARE_SECONDS)
-            await asyncio.wait([self._later(lambda: _compare(self._node))])
+            await asyncio.sleep(pause)
+            work = self._later(lambda: _compare(self._node, full=not self._heard.everything(self._node)))
+            await asyncio.wait([work])
+            spent = 0.0 if work.cancelled() or work.exception() is not None else work.result()
+            pause = min(max(COMPARE_SECONDS, COMPARE_SHARE * spent), COMPARE_LONGEST_SECONDS)
 
     async def _spread_for_ever(self) -> None:
         while True:
@@ -95,9 +108,11 @@ def _speaks_for_itself(subject: str, node: str) -> bool:
     return False
 
 
-def _heard(beat: Heartbeat) -> list[str]:
-    """Write it down; ids of the channels of which their node has to be told something."""
+def _heard(beat: Heartbeat, complete: float) -> list[str]:
+    """Write it down; ids of the channels of which their node has to be told something. *complete*: see ``Heard.note``."""
     news = reports.record_heartbeat(beat)
+    if complete:
+        reports.forget_instances(beat.node, complete)
     untold = reports.forget_aborted(beat)
     for site_id in news:
         ring_site(site_id)
@@ -118,11 +133,14 @@ def _spread() -> None:
         log.exception("plans.not_spread")
 
 
-def _compare(node: str) -> None:
+def _compare(node: str, *, full: bool) -> float:
+    """Seconds of processor time that it took."""
+    began = time.thread_time()
     try:
-        reports.compare(node)
+        reports.compare(node, full=full)
     except SitewrightError as error:
         log.warning("desired.not_compared", extra={"node": node, "reason": str(error)})
+    return time.thread_time() - began
 
 
 def _with_kept_connection(work: Callable[[], T]) -> T:

@@ -25,6 +25,11 @@ from sitewright.manager.sites.models import Channel, Instance, Node, RemovedChan
 
 LONGEST_ID = 64
 LAST_REQUEST_SECONDS = 10.0
+REPORTED = (
+    *("site_id", "observed_generation", "applied", "problem", "observed_at"),
+    *("sleep_stage", "sleep_since", "saved_bytes", "last_request_at", "canary_report", "crons"),
+)
+"""The columns of a channel that a report is compared with."""
 STAGES = frozenset(stage.value for stage in SleepStage)
 _CANARY = TypeAdapter(ActualCanary)
 _CRON = TypeAdapter(ActualCron)
@@ -56,12 +61,24 @@ def record_heartbeat(beat: Heartbeat) -> list[str]:
         _, made = Node.objects.get_or_create(name=beat.node, defaults=fields)
         if not made:
             return []
-    rows = {row.id: row for row in Channel.objects.filter(node=beat.node, id__in=[one.channel_id for one in beat.channels])}
-    news = [row.site_id for one in beat.channels if (row := rows.get(one.channel_id)) and _record_channel(row, one, beat.node, now)]
-    if beat.full:
-        held = [one.channel_id for one in beat.channels]
-        Instance.objects.filter(node=beat.node).exclude(channel_id__in=held).delete()
-    return news
+    with transaction.atomic():
+        return _record_channels(beat, now)
+
+
+def _record_channels(beat: Heartbeat, now: datetime) -> list[str]:
+    """A fixed number of queries, and some for each channel that changed or runs something: most of ten thousand sleep."""
+    named = [one.channel_id for one in beat.channels]
+    rows = {row.id: row for row in Channel.objects.filter(node=beat.node, id__in=named).only(*REPORTED)} if named else {}
+    empty = [one.channel_id for one in beat.channels if not one.instances]
+    if empty:
+        Instance.objects.filter(channel_id__in=empty, node=beat.node).delete()
+    return [row.site_id for one in beat.channels if (row := rows.get(one.channel_id)) and _record_channel(row, one, beat.node, now)]
+
+
+def forget_instances(node: str, before: float) -> None:
+    """After a full report: instances that the node has not named since *before* (seconds since the epoch) are of channels that it does
+    not hold."""
+    Instance.objects.filter(node=node, seen_at__lt=_moment(before)).delete()
 
 
 def _record_channel(row: Channel, one: ActualChannel, node: str, now: datetime) -> bool:
@@ -70,7 +87,8 @@ def _record_channel(row: Channel, one: ActualChannel, node: str, now: datetime) 
     changed = {name: value for name, value in fields.items() if getattr(row, name) != value}
     if changed:
         Channel.objects.filter(id=row.id).update(**changed, observed_at=now)
-    _record_instances(row, one, node, now)
+    if one.instances:
+        _record_instances(row, one, node, now)
     awaited = {"observed_generation", "applied", "problem"} & set(changed)
     return bool(awaited) or _trial_of(row.canary_report) != _trial_of(fields["canary_report"])
 
@@ -143,8 +161,8 @@ def _record_instances(row: Channel, one: ActualChannel, node: str, now: datetime
     )
 
 
-def compare(node: str) -> DesiredDifference:
-    """Ask the node what it lacks or holds in excess, and repair it. Raises UnavailableError.
+def compare(node: str, *, full: bool = True) -> DesiredDifference:
+    """Ask the node what it lacks or holds in excess, and repair it; *full* if it is to report everything, too. Raises UnavailableError.
 
     A channel in excess is removed only if it was deleted here (its tombstone is kept); an unknown one is left alone and logged, so that
     an old database never deletes a site.
@@ -152,7 +170,7 @@ def compare(node: str) -> DesiredDifference:
     buried = RemovedChannel.objects.filter(node=node)
     rows = Channel.objects.filter(node=node, generation__gt=0).exclude(id__in=buried.values("id"))
     generations = dict(rows.values_list("id", "generation"))
-    answer = NodeClient(runtime().bus, node).ask("desired.compare", DesiredDigest(generations=generations), DesiredDifference)
+    answer = NodeClient(runtime().bus, node).ask("desired.compare", DesiredDigest(generations=generations, full=full), DesiredDifference)
     for channel_id in answer.wanted:
         if channel_id in generations:
             _repair(channel_id)
