@@ -147,10 +147,14 @@ def test_a_stopped_site_has_neither_files_nor_slots(table, paths):
 def test_an_unchanged_route_touches_nothing(table, paths):
     route = ChannelRoute(A, ("alice.test",), public=Path("/p"))
     table.set(route)
-    before = {path: os.lstat(path) for path in paths.run.rglob("*")}
+
+    def looks() -> dict[Path, tuple[int, int]]:
+        return {path: (os.lstat(path).st_ino, os.lstat(path).st_mtime_ns) for path in paths.run.rglob("*")}
+
+    before = looks()
     assert not table.set(route)
     assert not RouteTable(paths).set(route)
-    assert {path: os.lstat(path) for path in paths.run.rglob("*")} == before
+    assert looks() == before
 
 
 def test_a_host_that_is_no_longer_listed_disappears(table, paths):

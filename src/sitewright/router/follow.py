@@ -115,12 +115,13 @@ class TrafficFollower:
         return self._count.take()
 
     def rotate(self) -> None:
-        """Put logs aside that have grown too long, and have nginx begin new ones."""
+        """Put logs aside that have grown too long, and have nginx begin new ones; the one that is read only when it is the latest."""
         wanting = False
         for name, most in MOST_BYTES.items():
             path = self._logs / name
             try:
-                if path.stat().st_size >= most:
+                there = path.stat()
+                if there.st_size >= most and (path != self._path or self._open is None or self._open.inode == there.st_ino):
                     path.replace(path.with_name(f"{name}.1"))
                     wanting = True
             except FileNotFoundError:

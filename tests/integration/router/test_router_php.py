@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from sitewright.domain.identity import new_id
+from sitewright.domain.limits import VisitLimits
+from sitewright.domain.route import Affinity, Presence
+from sitewright.router.follow import TrafficFollower
+
 from .conftest import eventually
+from .gate import Gate
 
 INDEX = """<?php
 header('Set-Cookie: id=1; domain=example.test');
@@ -99,3 +105,63 @@ def test_forms_and_long_bodies_arrive(router, php):
 
 def test_a_proxy_header_is_not_taken_for_a_setting(router, php):
     assert ask(router, "/", headers={"Proxy": "http://6.6.6.6"})["proxy"] == ""
+
+
+def gone(router) -> Path:
+    """A socket on which nobody listens any more."""
+    app = router.app()
+    app.stop()
+    return app.socket
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+@pytest.mark.parametrize("size", [10, 300_000, 2_000_000])
+@pytest.mark.parametrize("path", ["/page.php?a=1", "/nice/address", "/"])
+def test_php_is_woken_and_the_body_arrives(router, php, asleep, size, path):
+    channel = new_id()
+    host = f"phpwake{asleep}{size}.example.test".lower()
+    files = {"public": router.folder / "sites" / "php", "fastcgi_root": str(php)}
+    before = {"presence": Presence.ASLEEP} if asleep else {"sockets": (gone(router), gone(router))}
+    router.route(host, channel=channel, **before, **files)
+
+    def wake(_host: str, _patience: str) -> int:
+        router.route(host, channel=channel, sockets=(router.settings.paths.run / "i" / "fpm.s",), **files)
+        return 204
+
+    assert router.get(host, "/style.css").text == "c{}"
+    with Gate(router.settings.paths.wake_socket, wake) as gate:
+        got = router.request("POST", host, path, body=b"x" * size, headers={"Content-Type": "application/octet-stream"})
+    assert got.status == 200, got.text
+    seen = json.loads(got.body)
+    assert (seen["body"], seen["uri"]) == (size, path)
+    assert gate.asked == [(host, "client")]
+
+
+@pytest.mark.parametrize("affinity", [Affinity.NONE, Affinity.COOKIE, Affinity.ADDRESS])
+def test_a_php_instance_that_has_gone_is_told_in_the_log_and_another_one_answers(router, php, affinity):
+    follower = TrafficFollower(router.settings.paths)
+    follower.start()
+    dead, host = gone(router), f"phpgone-{affinity}.example.test"
+    sockets = (*[dead] * 8, *[router.settings.paths.run / "i" / "fpm.s"] * 8)
+    router.route(host, sockets=sockets, public=router.folder / "sites" / "php", fastcgi_root=str(php), affinity=affinity)
+    for number in range(16):
+        assert router.request("POST", host, "/page.php", body=b"x", headers={"Cookie": f"sw_slot={number:032x}"}).status == 200
+    eventually(lambda: router.log("access.log").count(f'"{host}","method"') == 16, "the lines are written")
+    lines = [json.loads(line) for line in router.log("access.log").splitlines() if f'"{host}"' in line]
+    chosen = [line["upstream"].rsplit("/", 1)[1] for line in lines if "method" in line]
+    refused = [line["upstream"].split(" : ")[0].rsplit("/", 1)[1] for line in lines if "method" not in line]
+    assert sorted(refused) == sorted(f"f{slot}" for slot in chosen if int(slot) < 8), "both servers choose the same slot"
+    while follower.step():
+        pass
+    traffic = next(one for one in follower.take() if one.host == host)
+    follower.close()
+    assert (traffic.requests, sum(slot.refused for slot in traffic.slots)) == (16, len(refused))
+
+
+def test_php_sets_the_cookie_of_its_channel_and_limits_hold(router, php):
+    files = {"public": router.folder / "sites" / "php", "sockets": (router.settings.paths.run / "i" / "fpm.s",), "fastcgi_root": str(php)}
+    router.route("phpkept.example.test", affinity=Affinity.COOKIE, visits=VisitLimits(requests_per_second=1), **files)
+    answers = [router.get("phpkept.example.test", "/page.php") for _ in range(6)]
+    assert [cookie[:8] for cookie in answers[0].headers.get_all("set-cookie")] == ["id=1; do", "sw_slot="]
+    assert answers[-1].status == 429
+    assert router.get("phpkept.example.test", "/style.css").text == "c{}"
