@@ -59,7 +59,7 @@ FAMILIES = {
 
 def family_of(spec: InstanceSpec) -> Family | None:
     """The family of *spec*, None when only its command will do. Looks at names of folders only: what is in them is compared inside."""
-    if not spec.warm or spec.warm[0] not in _SERVERS or spec.listen is not Listen.FD or spec.box.workdir != APP_DIRECTORY:
+    if not spec.warm or spec.warm[0] not in _SERVERS or spec.listen not in {Listen.FD, Listen.NONE} or spec.box.workdir != APP_DIRECTORY:
         return None
     tree = next((mount.source for mount in spec.box.mounts if mount.target == APP_DIRECTORY), None)
     packages = _packages(tree) if tree is not None else None
