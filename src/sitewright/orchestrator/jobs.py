@@ -13,7 +13,7 @@ from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.processes import Schedule
 from sitewright.domain.states import InstanceState, Mode, Power
-from sitewright.orchestrator.cron import LONGEST_RUN_SECONDS, MOST_AT_ONCE, CronState, Look, look, lost
+from sitewright.orchestrator.cron import LONGEST_RUN_SECONDS, LOST_SECONDS, MOST_AT_ONCE, CronState, Look, look, lost
 from sitewright.orchestrator.model import LIVE_STATES, ONE_OFF, Actual, Instance, Serving, Wanted, is_job, job_scale, wanted_of
 from sitewright.orchestrator.steps import EndRun, NoteCron, Remove, StartRun, Step, Stop
 
@@ -88,7 +88,11 @@ def _tend(desired: DesiredChannel, state: CronState, runs: list[Instance], now: 
             jobs.steps.append(Stop(run, GRACE_SECONDS, "its time is up"))
         else:
             jobs.wake_at(run.started_at + LONGEST_RUN_SECONDS)
-    for gone in lost(state, frozenset(r.id for r in runs), now):
+    there = frozenset(r.id for r in runs)
+    for noted in state.runs:
+        if noted.id not in there:
+            jobs.wake_at(noted.started_at + LOST_SECONDS)
+    for gone in lost(state, there, now):
         state = state.ended(gone.id, gone.started_at, "was lost when the platform or the machine went down")
         text = f"{state.process}, due at {_when(gone.due, state.schedule)}, was lost when the platform or the machine went down."
         jobs.steps.append(NoteCron(state, ((EventKind.CRON_FAILED, text),)))

@@ -1,4 +1,4 @@
-"""Commands beside a running instance, with input and output over the bus: terminals and `sitewright exec`.
+"""Commands beside a running instance or in a box of their own, with input and output over the bus: terminals, `sitewright exec`, `run`.
 
 Neither side can leave the other's half behind: each sends a ping every 10 s, and without one for 30 s the session ends.
 """
@@ -20,6 +20,7 @@ from sitewright.domain.identity import is_id
 from sitewright.engines.base import EngineState, ExecSession, Observed, TerminalSize
 from sitewright.errors import ConflictError, InvalidValueError, QuotaError, SitewrightError, UnavailableError
 from sitewright.orchestrator.daemon import Orchestrator
+from sitewright.orchestrator.one_off import OneOffs
 from sitewright.system.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class _Session:
     channel_id: str
     process: ExecSession
     heard_at: float
+    box: Observed | None = None
+    """The box that was opened for it and ends with it."""
     sequence: int = 0
 
 
@@ -51,6 +54,7 @@ class ExecSessions:
         self._clock: Clock = orchestrator.tools.clock
         self._sessions: dict[str, _Session] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._boxes = OneOffs(orchestrator)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -58,18 +62,26 @@ class ExecSessions:
     async def open(self, request: ExecOpen) -> Ack:
         """Start the command. Raises ConflictError when nothing runs, QuotaError for too many at a time."""
         self._check(request)
-        target = self._target(request)
+        box = await self._boxes.open(request.channel_id) if request.one_off else None
+        target = box or self._target(request)
         terminal = TerminalSize(request.rows, request.columns) if request.terminal else None
-        process = await self._orchestrator.tools.engine.exec(target.spec.id, request.argv, terminal)
-        session = _Session(request.session, request.channel_id, process, self._clock.steady())
-        self._sessions[session.id] = session
-        subscription = await self._bus.subscribe(
-            stream_in(self._node, session.id), StreamChunk, lambda _, chunk: self._hear(session, chunk)
-        )
+        try:
+            process = await self._orchestrator.tools.engine.exec(target.spec.id, request.argv, terminal)
+            session = _Session(request.session, request.channel_id, process, self._clock.steady(), box)
+            self._sessions[session.id] = session
+            subscription = await self._bus.subscribe(
+                stream_in(self._node, session.id), StreamChunk, lambda _, chunk: self._hear(session, chunk)
+            )
+        except BaseException:
+            self._sessions.pop(request.session, None)
+            if box is not None:
+                self._boxes.end(box)
+            raise
         task = asyncio.create_task(self._serve(session, subscription))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        self._tell(EventKind.EXEC_OPENED, target, f"A command was run beside {target.spec.process}: {request.argv[0][:80]}.")
+        where = "by itself" if request.one_off else f"beside {target.spec.process}"
+        self._tell(EventKind.EXEC_OPENED, target, f"A command was run {where}: {request.argv[0][:80]}.")
         return Ack()
 
     def _check(self, request: ExecOpen) -> None:
@@ -112,8 +124,10 @@ class ExecSessions:
             await session.process.kill()
             with contextlib.suppress(SitewrightError):
                 await self._send(session, StreamChunk(kind="exit", code=code))
-            await subscription.close()
+            if session.box is not None:
+                self._boxes.end(session.box)
             self._sessions.pop(session.id, None)
+            await subscription.close()
 
     async def _send(self, session: _Session, chunk: StreamChunk) -> None:
         session.sequence += 1
