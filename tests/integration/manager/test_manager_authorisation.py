@@ -178,7 +178,14 @@ def test_an_outsider_cannot_tell_a_foreign_site_from_none(cast, api, ids):
 # --- pages ---
 
 PUBLIC = ("health/", "metrics", "static/", "accounts/", "api/")
-KWARGS = {"name": "guestbook", "operation_id": "{operation}", "action": "stop", "prefix": "{alices_token}", "token": "nonsense"}
+KWARGS = {
+    "name": "guestbook",
+    "operation_id": "{operation}",
+    "action": "stop",
+    "prefix": "{alices_token}",
+    "token": "nonsense",
+    "plan": "nonsense",
+}
 
 
 def pages():
