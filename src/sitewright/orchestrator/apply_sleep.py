@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
@@ -19,7 +20,10 @@ from sitewright.system.clock import Clock
 
 log = logging.getLogger(__name__)
 
-SleepStep = steps.Freeze | steps.Thaw | steps.Trust | steps.NoteSleep | steps.NoteDeath
+Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
+"""Lets work for a channel go on in the background."""
+
+SleepStep = steps.Freeze | steps.Thaw | steps.Trust | steps.NoteSleep | steps.NoteDeath | steps.NoteVisit
 
 
 class Teller(Protocol):
@@ -34,11 +38,12 @@ class Teller(Protocol):
 class SleepApplier:
     """Does the steps of sleep."""
 
-    def __init__(self, engine: Engine, memories: MemoryStore, events: EventSpool, clock: Clock) -> None:
+    def __init__(self, engine: Engine, memories: MemoryStore, events: EventSpool, clock: Clock, spawn: Spawn) -> None:
         self._engine = engine
         self._memories = memories
         self._events = events
         self._clock = clock
+        self._spawn = spawn
 
     async def do(self, desired: DesiredChannel, memory: ChannelMemory, step: SleepStep) -> None:
         """Do one step. When an instance cannot be frozen the stage is not noted: the channel wakes, and is tried again in an hour."""
@@ -49,11 +54,13 @@ class SleepApplier:
                 await self._thaw(memory, instance)
             case steps.Trust(instance):
                 memory.instance(instance.id).ready_since = self._clock.now()
+            case steps.NoteVisit():
+                memory.visited_at = self._clock.steady()
             case steps.NoteDeath(instance):
                 kind = EventKind.INSTANCE_OUT_OF_MEMORY if instance.out_of_memory else EventKind.INSTANCE_CRASHED
                 text = f"{instance.process}.{instance.index} ended while it was asleep ({instance.reason}). The next visitor starts it."
                 self._events.emit(kind, desired.site_id, desired.channel_id, text)
-            case steps.NoteSleep(SleepStage.FROZEN) if memory.not_frozen_at == self._clock.steady():
+            case steps.NoteSleep(SleepStage.FROZEN) if (memory.not_frozen_at or 0.0) > (memory.stage_at or 0.0):
                 pass
             case steps.NoteSleep(stage, shape):
                 self._note(desired, memory, stage, shape)
@@ -89,11 +96,13 @@ class SleepApplier:
             memory.visited_at = steady
         elif stage in (SleepStage.FROZEN, SleepStage.STOPPED):
             self._tell(desired, _asleep_text(memory.sleep, frozen_before=before.stage is SleepStage.FROZEN))
+        else:
+            self._spawn(desired.channel_id, self._measure(desired.channel_id, tuple(memory.instances)))
 
     def _tell(self, desired: DesiredChannel, text: str) -> None:
         self._events.emit(EventKind.SLEPT, desired.site_id, desired.channel_id, text)
 
-    async def measure(self, channel_id: str, instances: tuple[str, ...]) -> None:
+    async def _measure(self, channel_id: str, instances: tuple[str, ...]) -> None:
         """Note how much memory these take now, which is what is freed when they stop."""
         total = 0
         for instance_id in instances:

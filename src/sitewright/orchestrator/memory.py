@@ -174,7 +174,7 @@ class ChannelMemory:
     def at_rest(self) -> bool:
         """Whether nothing of it would be missed that is not on disk: it is then read from there when somebody asks."""
         busy = self.instances or self.crashes or self.problem or self.deleting or self.wake or self.tree != Tree()
-        busy = busy or self.crons or self.trial is not None or self.trial_tree != Tree()
+        busy = bool(busy) or bool(self.crons) or self.trial is not None or self.trial_tree != Tree()
         return self.known and not busy and (self.hook is None or self.hook.state is not HookState.RUNNING)
 
     def instance(self, instance_id: str) -> InstanceMemory:

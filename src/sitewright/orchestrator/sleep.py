@@ -21,8 +21,6 @@ QUIET_SECONDS = 0.3
 LONGEST_DOZE_SECONDS = 5.0
 """Who is still connected then is no straggler but a visitor: the channel is awake again."""
 DOZE_LOOK_SECONDS = 0.1
-BUSY_LOOK_SECONDS = 30.0
-"""Nothing was asked for long enough, but somebody is connected (a web socket, a long download): look again."""
 TRUSTED_START_SECONDS = 2.5
 """Who answered so soon after its last start gets requests at once; they wait in its socket."""
 
@@ -119,7 +117,12 @@ def doze_wait(desired: DesiredChannel, actual: Actual, sleeping: tuple[Wanted, .
     own = _of(sleeping, actual)
     if any(i.state is not InstanceState.READY for i in own):
         return None
-    return 0.0 if _quiet(own) else BUSY_LOOK_SECONDS
+    return 0.0
+
+
+def visited_now(actual: Actual, sleeping: tuple[Wanted, ...]) -> bool:
+    """Whether somebody is connected, though nothing was asked for long: a web socket or a long download is a visit too."""
+    return not _quiet(_of(sleeping, actual))
 
 
 def counts_connections(desired: DesiredChannel, actual: Actual) -> bool:
