@@ -188,7 +188,7 @@ def _route(desired: DesiredChannel, actual: Actual, web: Rollout, serving: Servi
         public=None if static_root is None else tree_of(serving) / static_root,
         fallback=blueprint.fallback,
         fastcgi_root=str(Path("/app") / (static_root or "")) if table.fastcgi else "",
-        presence=Presence.RUNNING if table.sockets or blueprint.is_static else _presence(desired, actual, web),
+        presence=Presence.RUNNING if table.sockets or blueprint.is_static else _soon(_presence(desired, actual, web)),
         changeable=serving.mode is Mode.LIVE and bool(static_root),
     )
 
@@ -200,6 +200,11 @@ def _presence(desired: DesiredChannel, actual: Actual, web: Rollout) -> Presence
         return Presence.STOPPED
     hook_failed = actual.hook is not None and actual.hook.state is HookState.FAILED and actual.hook.generation == desired.generation
     return Presence.CRASHED if web.problem or hook_failed or actual.tree.problem else Presence.STARTING
+
+
+def _soon(presence: Presence) -> Presence:
+    """A site that has been there before waits with its visitors until it is there again, as one that is woken does."""
+    return Presence.ASLEEP if presence is Presence.STARTING else presence
 
 
 def _settled(desired: DesiredChannel, actual: Actual, rollouts: dict[str, Rollout], *, gate: bool) -> bool:
