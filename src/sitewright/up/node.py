@@ -221,7 +221,13 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     bus = node_bus(settings)
-    node = await compose(settings, make_engine(settings), bus)
+    engine = make_engine(settings)
+    try:
+        node = await compose(settings, engine, bus)
+    except BaseException:
+        # What the engine does in the background would keep this process from ending, and so from being started anew.
+        await engine.close()
+        raise
     bus.open()
     gc.collect()
     gc.freeze()
