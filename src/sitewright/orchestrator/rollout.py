@@ -98,7 +98,8 @@ def roll(process: str, wanted: Wanted | None, actual: Actual, now: float, *, gat
     old = [i for i in live if i.digest != digest]
     current = _scale_down(current, wanted, result)
     held_back = manner.strategy is Strategy.BLUE_GREEN and _waits_for_all(old, current, wanted)
-    make_room = gate and crash is None and manner.makes_room_first and _nobody_moves(process, current, actual)
+    full = wanted is not None and manner.makes_room_first and _is_full(wanted, current, actual)
+    make_room = full and gate and crash is None
     old = _retire(old, current, wanted, result, _Leave(keep_ready=held_back, make_room=make_room))
     if wanted is not None:
         if gate and (crash is None or now >= crash.not_before):
@@ -184,10 +185,17 @@ def _waits_for_all(old: Sequence[Instance], current: Sequence[Instance], wanted:
     return wanted is not None and ready < wanted.count and any(i.state in SERVING_STATES for i in old)
 
 
-def _nobody_moves(process: str, current: Sequence[Instance], actual: Actual) -> bool:
-    """Whether no copy is on its way in or out: then the next old one may be stopped to make room."""
-    leaving = any(i.process == process and i.state in (InstanceState.EVACUATING, InstanceState.STOPPING) for i in actual.instances)
-    return not leaving and all(i.state in SERVING_STATES for i in current)
+def _there(process: str, actual: Actual) -> list[Instance]:
+    """The copies that take memory."""
+    ended = (InstanceState.CRASHED, InstanceState.GONE)
+    return [i for i in actual.instances if i.process == process and i.state not in ended]
+
+
+def _is_full(wanted: Wanted, current: Sequence[Instance], actual: Actual) -> bool:
+    """Whether all the room is taken and no copy is on its way in or out: then the next old one may be stopped to make room."""
+    there = _there(wanted.spec.type, actual)
+    leaving = any(i.state in (InstanceState.EVACUATING, InstanceState.STOPPING) for i in there)
+    return len(there) >= wanted.count and not leaving and all(i.state in SERVING_STATES for i in current)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +223,7 @@ def _start(wanted: Wanted, current: Sequence[Instance], actual: Actual, manner: 
     """What is missing, as far as there is room: memory is free when a process has exited, not when it was told to."""
     need = wanted.count - len(current)
     if manner.strategy is Strategy.ROLLING:
-        ended = (InstanceState.CRASHED, InstanceState.GONE)
-        there = sum(1 for i in actual.instances if i.process == wanted.spec.type and i.state not in ended)
+        there = len(_there(wanted.spec.type, actual))
         need = min(need, wanted.count + manner.surge - there)
     taken = manner.taken | {i.index for i in actual.instances if i.process == wanted.spec.type}
     result.steps.extend(Start(wanted, index) for index in _free_indexes(taken, need))
