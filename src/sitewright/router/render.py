@@ -9,13 +9,11 @@ from importlib import resources
 from pathlib import Path
 
 from sitewright.domain.route import SLOTS
+from sitewright.router.lanes import SITE_CONNECTIONS, kept_lanes, plain_lanes
 from sitewright.router.pages import PAGES, fill
-from sitewright.router.policy import BODY_TIERS, limit_lines, zone_lines
+from sitewright.router.policy import zone_lines
 
-SITE_CONNECTIONS = 1024
-"""Requests of one host name that may be under way in its app at a time; more get the page «busy», so that one site cannot use up the
-router."""
-WAKES_PER_SECOND = 20
+WAKES_PER_SECOND = 200
 """How often the orchestrator is asked for one host name in the long run; SITE_CONNECTIONS may come at once."""
 WAKE_TRIES = 8
 
@@ -203,32 +201,19 @@ def render_config(config: RouterConfig) -> str:
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
     values["page_location"] = fill(_template("page.conf.tmpl"), values)
     values["absent_locations"] = fill(_template("absent.conf.tmpl"), values)
+    values["gate"] = fill(_template("gate.conf.tmpl"), values).rstrip("\n")
     values["lanes"] = _lanes(values)
-    for name, after, request_id in (("wake", "@kept_$kept_lane", "$request_id"), ("php_wake", "@php_woken", "$http_x_request_id")):
-        after_wake = _lines(12, (f"try_files /../none {after};",))
-        values[name] = fill(_template("wake.conf.tmpl"), {**values, "after_wake": after_wake, "request_id": request_id})
+    for name, request_id in (("wake", "$request_id"), ("php_wake", "$http_x_request_id")):
+        values[name] = fill(_template("wake.conf.tmpl"), {**values, "request_id": request_id})
     return fill(_template("nginx.conf.tmpl"), values)
 
 
 def _lanes(values: dict[str, str]) -> str:
-    """Every way to an app: `app`, `socket` and `stream`, and the same for channels with a policy, where each body tier has a stream of
-    its own because nginx's limit of a body of unknown length is a fixed number."""
-    counted = f"limit_conn sites {SITE_CONNECTIONS};"
-    kept_rules = [counted, *limit_lines(), "add_header Set-Cookie $new_cookie always;"]
-    kept = {
-        **values,
-        "slot": "$kept_slot",
-        "lane_rules": _lines(12, kept_rules),
-        "app_errors": _errors({504: "slow", 413: "oversize", 528: "limited", 529: "busy"}),
-    }
-    plain = {**values, "slot": "$slot", "lane_rules": _lines(12, (counted,))}
-    lanes, stream = _template("lanes.conf.tmpl"), _template("stream.conf.tmpl")
-    parts = [fill(lanes, {**plain, "lane": ""}), fill(stream, {**plain, "lane": "stream"}), fill(lanes, {**kept, "lane": "kept_"})]
-    for one in (0, *BODY_TIERS):
-        body = [f"client_max_body_size {one}m;", f"if ($over_{one}) {{ return 413; }}"] if one else []
-        rules = _lines(12, [*kept_rules, *body])
-        parts.append(fill(stream, {**kept, "lane": f"kept_stream{one}", "lane_rules": rules}))
-    return "".join(parts)
+    """Every way to an app."""
+    kept_errors = _errors({504: "slow", 413: "oversize", 528: "limited", 529: "busy"})
+    plain = [lane.text(values["routes"], values["app_errors"]) for lane in plain_lanes()]
+    kept = [lane.text(values["routes"], kept_errors) for lane in kept_lanes((values["gate"].lstrip(),))]
+    return "".join((*plain, *kept)).rstrip("\n")
 
 
 def parent_domains(domain: str) -> list[str]:
