@@ -1,7 +1,7 @@
 """Whatever happens in whatever order: deploys, trials, sleep, visitors, cron, crashes, clock jumps, a planner that dies at any step.
 
 The real planner, loop, stores and wake answers; engine, routes and clock are memory. See `Life.everything_comes_to_rest` for what must
-hold in the end, and `_Watch` for what must hold at every single step.
+hold in the end, and `Vigil` for what must hold at every single step.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from sitewright.domain.desired import Canary, Strategy
 from sitewright.domain.processes import Listen, ProcessScale, ProcessSpec, Schedule
 from sitewright.domain.route import SLOTS, Presence
 from sitewright.domain.sleep import ALWAYS_ON, SleepPolicy, SleepStage
-from sitewright.domain.states import INSTANCE_TRANSITIONS, InstanceState, Power
+from sitewright.domain.states import Power
 from sitewright.domain.traffic import HostTraffic
-from sitewright.orchestrator import steps
 from sitewright.orchestrator.trial import copies
 from sitewright.orchestrator.wake import CLIENT_SECONDS, Wakes
 from sitewright.testing.orchestra import CHANNEL_ID, Machine, channel, release
+from sitewright.testing.vigil import KilledError, Vigil
 
 HOST = "guestbook.localhost"
 POLICY = SleepPolicy(freeze_after_seconds=60, stop_after_seconds=300)
@@ -35,88 +35,6 @@ PROCESSES = (
     ProcessSpec("worker", "work"),
     ProcessSpec("cron-tidy", "tidy", schedule=Schedule("*/10 * * * *")),
 )
-RESULTS = {
-    steps.Evacuate: InstanceState.EVACUATING,
-    steps.MarkReady: InstanceState.READY,
-    steps.Trust: InstanceState.READY,
-    steps.Freeze: InstanceState.FROZEN,
-    steps.Thaw: InstanceState.READY,
-    steps.Stop: InstanceState.STOPPING,
-    steps.Remove: InstanceState.GONE,
-}
-
-
-class KilledError(BaseException):
-    """The planner's process ends here, as with kill -9: nobody catches it."""
-
-
-class _Watch:
-    """Sees every step before it is done and every start of the engine: checks each, and ends the planner at the one it is told to."""
-
-    def __init__(self, machine):
-        self.machine = machine
-        self.fuse = None
-        self.said = None
-        self.last_visit = 0.0
-        self.due = 0.0
-        self.runs = Counter()
-        self.wrong = []
-        """What must never happen and did: raised by the test, because the loop takes an exception for a site's trouble and goes on."""
-
-    def check(self, held, words):
-        if not held:
-            self.wrong.append(words)
-
-    def burn(self):
-        if self.fuse is not None:
-            self.fuse -= 1
-            if self.fuse < 0:
-                self.fuse = None
-                raise KilledError
-
-    def step(self, step):
-        self.burn()
-        result = RESULTS.get(type(step))
-        if result is not None and not (result is InstanceState.STOPPING and step.instance.unattended):
-            legal = result in INSTANCE_TRANSITIONS[step.instance.state]
-            self.check(legal, f"{step.instance.state} → {result}")
-        match step:
-            case steps.Freeze(instance):
-                self.check(not self.machine.connected.get(instance.id), "somebody was connected to what was frozen")
-            case steps.NoteSleep(SleepStage.DOZING):
-                self.may_doze()
-            case steps.StartRun():
-                self.due = step.look.due
-            case steps.Start(wanted) if wanted.spec.type == "web":
-                self.room()
-
-    def may_doze(self):
-        idle = self.machine.clock.steady() - self.last_visit
-        self.check(idle >= POLICY.freeze_after_seconds, f"asleep {idle} s after a visitor")
-        told = self.machine.orchestrator.store.get(CHANNEL_ID)
-        self.check(told.sleep.sleeps, "an always-on channel fell asleep")
-        self.check(told.canary is None, "a release on trial fell asleep")
-
-    def room(self):
-        """At most max_surge more than wanted at any moment, those that are leaving not counted."""
-        told = self.machine.orchestrator.store.get(CHANNEL_ID)
-        memory = self.machine.orchestrator.tools.memories.of(CHANNEL_ID)
-        if told.strategy is not Strategy.ROLLING or told.canary is not None or memory.trial is not None:
-            return
-        live = 0
-        for held in self.machine.world.held.values():
-            own = memory.instances.get(held.spec.id)
-            leaving = own is not None and (own.told_to_stop or own.evacuating_since is not None)
-            live += held.spec.process == "web" and held.exit is None and not leaving
-        count = told.scale_of("web").count
-        self.check(live < count + told.max_surge or live < count, f"{live} were there already of {count} (+{told.max_surge})")
-
-    def started(self, spec):
-        if spec.process == "cron-tidy":
-            self.runs[self.due] += 1
-            self.check(self.runs[self.due] == 1, "one due time, two runs")
-            others = [h for h in self.machine.world.held.values() if h.spec.process == "cron-tidy" and h.exit is None]
-            self.check(len(others) <= 1, "two runs at a time")
 
 
 class Life(RuleBasedStateMachine):
@@ -127,7 +45,7 @@ class Life(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory(prefix="sw-life-")
         self.machine = Machine(Path(self.folder.name))
-        self.watch = _Watch(self.machine)
+        self.watch = Vigil(self.machine, POLICY.freeze_after_seconds)
         self.machine.on_step = self.watch.step
         self.number = 1
         self.floor = 0
@@ -177,7 +95,7 @@ class Life(RuleBasedStateMachine):
 
     # --- what people say ---
     def say(self, *, arrives=True, **changes):
-        self.said = self.watch.said = replace(self.said, generation=self.said.generation + 1, **changes)
+        self.said = replace(self.said, generation=self.said.generation + 1, **changes)
         self.sent.append(self.said)
         if arrives and self.alive:
             self.do(self.machine.put(self.said))
@@ -366,8 +284,7 @@ class Life(RuleBasedStateMachine):
         self.attempt(machine.turn(seconds))
         if not self.alive:
             return
-        route = machine.routes.table.get(CHANNEL_ID)
-        asleep = route is not None and route.presence is Presence.ASLEEP
+        asleep = machine.orchestrator.tools.memories.of(CHANNEL_ID).sleep.stage is not SleepStage.AWAKE
         assert asleep or machine.routed() >= self.floor, "a healthy rollout took capacity away"
         usual = self.said.power is Power.ON and not asleep
         self.floor = min(machine.routed(), self.said.scale_of("web").count - (1 if self.said.max_surge == 0 else 0)) if usual else 0
