@@ -11,7 +11,7 @@ from sitewright.config.settings import Settings
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import Limits
 from sitewright.domain.processes import Listen
-from sitewright.engines.base import Engine, EngineInfo, InstanceSpec, JobSpec, Mount, Sandboxed
+from sitewright.engines.base import Engine, EngineInfo, InstanceSpec, JobSpec, LogSink, Mount, Sandboxed
 from sitewright.testing.engine_lab import FOREVER, SMALL
 
 E = TypeVar("E", bound=Engine)
@@ -26,6 +26,10 @@ class PlatformLab(Generic[E]):
         self.engine = make(settings)
         self.info = EngineInfo(settings.engine)
         self.output: dict[str, bytearray] = {}
+        self.also: LogSink = lambda _name, _data: None
+        """Gets it too."""
+        self.listener: LogSink = lambda _name, _data: None
+        """Told of output too."""
         self.folder = self.site_folder(1)
 
     def uid(self, site: int) -> int:
@@ -46,6 +50,8 @@ class PlatformLab(Generic[E]):
     def sink(self, name: str, data: bytes) -> None:
         """Collect output."""
         self.output.setdefault(name, bytearray()).extend(data)
+        self.also(name, data)
+        self.listener(name, data)
 
     def text(self, name: str) -> str:
         """What that instance or job wrote."""
