@@ -42,7 +42,10 @@ class EngineView:
         for item in everything:
             found[item.spec.channel_id].append(item)
         fresh = {channel_id: tuple(items) for channel_id, items in found.items()}
-        fresh.update(self._newer)
+        for channel_id, items in self._newer.items():
+            fresh.pop(channel_id, None)
+            if items:
+                fresh[channel_id] = items
         both = fresh.keys() | self._channels.keys()
         changed = {channel_id for channel_id in both if fresh.get(channel_id) != self._channels.get(channel_id)}
         changed.update(self._newer)
@@ -54,12 +57,26 @@ class EngineView:
         self._put(spec.channel_id, (*self.of(spec.channel_id), Observed(spec, EngineState.RUNNING, at)))
 
     def done(self, channel_id: str, step: steps.Step) -> None:
-        """That step was done: what was frozen or thawed is."""
-        if not isinstance(step, steps.Freeze | steps.Thaw):
-            return
-        state = EngineState.FROZEN if isinstance(step, steps.Freeze) else EngineState.RUNNING
+        """That step was done: what was frozen, thawed or removed is."""
         items = self.of(channel_id)
-        self._put(channel_id, tuple(replace(i, state=state) if i.spec.id == step.instance.id else i for i in items))
+        match step:
+            case steps.Freeze(instance):
+                self._put(channel_id, _with_state(items, instance.id, EngineState.FROZEN))
+            case steps.Thaw(instance):
+                self._put(channel_id, _with_state(items, instance.id, EngineState.RUNNING))
+            case steps.Remove(instance):
+                self._put(channel_id, tuple(item for item in items if item.spec.id != instance.id))
 
     def _put(self, channel_id: str, items: tuple[Observed, ...]) -> None:
-        self._channels[channel_id] = self._newer[channel_id] = items
+        self._newer[channel_id] = items
+        if items:
+            self._channels[channel_id] = items
+        else:
+            self._channels.pop(channel_id, None)
+
+
+def _with_state(items: tuple[Observed, ...], instance_id: str, state: EngineState) -> tuple[Observed, ...]:
+    """One that has ended meanwhile stays so: nobody thaws it."""
+    return tuple(
+        replace(item, state=state) if item.spec.id == instance_id and item.state is not EngineState.EXITED else item for item in items
+    )
