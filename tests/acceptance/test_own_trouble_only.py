@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,16 +59,19 @@ class Trouble:
 
     def __init__(self, platform: Platform, site: VisitedSite) -> None:
         self.platform, self.site = platform, site
-        self.since = time.time()
+        self._before = {item["id"] for item in self._timeline()}
 
     def start(self, kind: str, seconds: float = SECONDS) -> None:
         """Ask for it."""
         assert self.site.post(f"/{kind}/{seconds}").status_code == 200
 
+    def _timeline(self) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.platform.api("GET", f"/sites/{self.site.name}/events").json()["items"]
+        return items
+
     def events(self) -> list[str]:
         """The timeline since this began."""
-        items = self.platform.api("GET", f"/sites/{self.site.name}/events").json()["items"]
-        return [item["text"] for item in items if item["at"] >= self.since]
+        return [item["text"] for item in self._timeline() if item["id"] not in self._before]
 
     def said(self, kind: str) -> str:
         """What the trouble itself noted; "" while it has not."""

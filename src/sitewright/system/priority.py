@@ -88,7 +88,9 @@ def remove(tag: str) -> None:
 
 
 def in_place(tag: str, pid: int) -> bool:
-    """Whether process *pid* of the platform runs in the platform's group."""
-    with contextlib.suppress(OSError):
-        return f"/sw-{tag}-platform" in Path(f"/proc/{pid}/cgroup").read_text()
-    return False
+    """Whether process *pid* of the platform comes before all tenants: it is in the platform's group, or in a service manager's."""
+    try:
+        cgroup = Path(f"/proc/{pid}/cgroup").read_text()
+        return f"/sw-{tag}-platform" in cgroup or (find_hierarchy().is_v2("cpu") and managed_elsewhere(cgroup))
+    except OSError:
+        return False

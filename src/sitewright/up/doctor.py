@@ -7,8 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 
 from sitewright.config.settings import Settings
+from sitewright.system import priority
 from sitewright.up.health import get
-from sitewright.up.leftovers import lock_holder, parts
+from sitewright.up.leftovers import lock_holder, noted, parts
 from sitewright.up.preflight import Finding, Weight, check
 from sitewright.up.survey import Facts, survey
 
@@ -17,6 +18,12 @@ LEFT_OVER = Finding(
     Weight.STOP,
     "The supervisor of this platform was killed; its parts go on without anybody to restart them.",
     "`sitewright up` takes the platform over; `sitewright down` ends it.",
+)
+NOT_FIRST = Finding(
+    "priority",
+    Weight.WEAKER,
+    "The router does not come before the sites: busy sites may make all others slow.",
+    "Start the platform where control groups with the controller `cpu` can be made (not in a container without them).",
 )
 
 
@@ -44,6 +51,8 @@ def examine(settings: Settings) -> Report:
     findings = tuple(finding for finding in check(facts) if not ((running or left) and finding.code in {"running", "port"}))
     if left:
         findings = (*findings, LEFT_OVER)
+    if running and facts.root and not priority.in_place(settings.paths.tag, noted(settings.paths, "nginx").pid):
+        findings = (*findings, NOT_FIRST)
     down = tuple(part.name for part in parts(settings.paths) if not part.alive) if running else ()
     health: dict[str, object] = {}
     if running:

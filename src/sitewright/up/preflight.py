@@ -114,7 +114,7 @@ def check(facts: Facts) -> tuple[Finding, ...]:
             Finding(
                 "user",
                 Weight.WEAKER,
-                "Not root: all sites run as your own user, without hard limits of memory and CPU.",
+                "Not root: all sites run as your own user, without hard limits of memory and CPU; the router does not come first.",
                 "For people you do not trust, run `sudo ./sitewright up`.",
             )
         )

@@ -60,7 +60,9 @@ def files():
         while len(held) < 20_000:
             held.append(open("/dev/null"))
     except OSError as error:
-        say(f"{len(held)} files, then: {error.strerror}")
+        number = len(held)
+        held.pop().close()
+        say(f"{number} files, then: {error.strerror}")
     rest()
 
 
