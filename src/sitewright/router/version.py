@@ -31,13 +31,18 @@ from sitewright.system.accounts import is_root
 _LAYOUT = "4"
 
 
+SHARED = "shared."
+"""How the names of versions begin that hold nothing of one channel alone: ten thousand sleeping sites lead to a handful of folders."""
+
+
 def version_name(route: ChannelRoute) -> str:
-    """<channel>.<16 hex characters of everything but the hosts>."""
+    """<channel>.<16 hex characters of everything but the hosts>; `shared.…` when no link in it leads to anything of the channel's own."""
     where = f"{route.public or ''}{' changeable' if route.changeable else ''}"
     policy = spelt(route) if is_special(route) else ""
     parts = [_LAYOUT, route.presence.value, where, route.fallback, route.fastcgi_root, policy, *map(str, route.sockets)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return f"{route.channel_id}.{digest[:16]}"
+    own = route.public is not None or (route.sockets and route.presence is not Presence.ASLEEP)
+    return f"{route.channel_id if own else SHARED[:-1]}.{digest[:16]}"
 
 
 def build(folder: Path, route: ChannelRoute, owner: int, fastcgi_socket: Path) -> None:
