@@ -130,7 +130,7 @@ async def _begin(sandbox: SandboxLab) -> tuple[Orchestrator, WakeServer]:
         _open_way(settings.paths.home, folder)
 
     events, logs = EventSpool(settings.paths.events, clock), LogStore(clock)
-    sandbox.also = logs.feed
+    sandbox.listener = logs.feed
     tools = Tools(
         settings=settings,
         engine=engine,

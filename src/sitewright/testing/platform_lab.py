@@ -26,8 +26,6 @@ class PlatformLab(Generic[E]):
         self.engine = make(settings)
         self.info = EngineInfo(settings.engine)
         self.output: dict[str, bytearray] = {}
-        self.also: LogSink = lambda _name, _data: None
-        """Gets it too."""
         self.listener: LogSink = lambda _name, _data: None
         """Told of output too."""
         self.folder = self.site_folder(1)
@@ -50,7 +48,6 @@ class PlatformLab(Generic[E]):
     def sink(self, name: str, data: bytes) -> None:
         """Collect output."""
         self.output.setdefault(name, bytearray()).extend(data)
-        self.also(name, data)
         self.listener(name, data)
 
     def text(self, name: str) -> str:
