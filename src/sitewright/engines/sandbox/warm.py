@@ -22,7 +22,7 @@ from sitewright.config.settings import Settings
 from sitewright.engines.base import APP_DIRECTORY, InstanceSpec
 from sitewright.engines.sandbox.families import Family, family_of
 from sitewright.engines.sandbox.rootfs import INSIDE_UID, Base
-from sitewright.engines.sandbox.spawn import Process, spawn
+from sitewright.engines.sandbox.spawn import Process, children, spawn
 from sitewright.engines.sandbox.warm_packages import install_warm_packages
 from sitewright.errors import EngineError
 from sitewright.system.processes import Runner
@@ -152,6 +152,10 @@ class WarmParents:
             self._end(family.name)
             return None
 
+    def pids(self) -> tuple[int, ...]:
+        """The processes of all parents, as the host numbers them; copies are none of them."""
+        return tuple(pid for parent in self._parents.values() for pid in (*children(parent.process.pid), parent.process.pid))
+
     async def warmed(self, spec: InstanceSpec, seconds: float = WARM_UP_SECONDS) -> bool:
         """Wait until there is a parent for such an instance; False when there is none in that time."""
         family = family_of(spec)
@@ -245,7 +249,7 @@ def job(spec: InstanceSpec, env: tuple[tuple[str, str], ...], program: bytes, op
     return {
         "argv": spec.warm,
         "command": spec.box.command,
-        "env": dict(env),
+        "env": {**dict(env), "PWD": spec.box.workdir},
         "workdir": spec.box.workdir,
         "uid": spec.box.uid,
         "inside_uid": INSIDE_UID,

@@ -1,0 +1,271 @@
+"""A warm start differs from an ordinary one in nothing that the site could notice but speed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sitewright.domain.limits import MIB, Limits
+from sitewright.domain.processes import Listen
+from sitewright.engines.base import Exit, InstanceSpec
+from sitewright.engines.sandbox.record import Folder, load
+from sitewright.testing.engine_lab import end, exit_of, get, says, until
+from sitewright.testing.warm_lab import FLASK_APP, GUNICORN, SITE_PACKAGES, WarmLab, warm_lab
+
+ROOM = Limits(memory_bytes=256 * MIB, pids=64)
+PATH = (("PATH", "/app/.venv/bin:/usr/bin:/bin"), ("PYTHONDONTWRITEBYTECODE", "1"))
+CHANGING = re.compile(
+    r"^(?:Name|Pid|Tgid|Ngid|PPid|NStgid|NSpid|NSpgid|NSsid|Vm\w+|Rss\w+|Hugetlb\w+|FDSize|Threads|SigQ|\w*voluntary_ctxt_switches"
+    r"|x86_Thread\w*|SigPnd|ShdPnd|SigCgt):"
+)
+"""Lines of /proc/self/status that no two processes share. SigCgt has the server's own handlers, which come and go."""
+
+REPORT = """
+import json, locale, os, re, resource, signal, sys, time, threading
+import flask
+app = flask.Flask(__name__)
+@app.get("/")
+def hello():
+    return "hello"
+
+def text(name, pid):
+    with open(f"/proc/{pid}/{name}", errors="replace") as file:
+        return file.read()
+
+def links(name, pid):
+    folder, found = f"/proc/{pid}/{name}", {}
+    for entry in os.listdir(folder):
+        try:
+            found[entry] = os.readlink(f"{folder}/{entry}")
+        except OSError as error:
+            found[entry] = error.strerror
+    return found
+
+def process(pid):
+    return {
+        "status": text("status", pid), "limits": text("limits", pid), "mounts": text("mountinfo", pid), "cgroup": text("cgroup", pid),
+        "cmdline": text("cmdline", pid), "environ": text("environ", pid), "comm": text("comm", pid), "oom": text("oom_score_adj", pid),
+        "own_spaces": links("ns", pid) == links("ns", 1), "fds": links("fd", pid), "exe": os.readlink(f"/proc/{pid}/exe"),
+        "cwd": os.readlink(f"/proc/{pid}/cwd"), "root": os.readlink(f"/proc/{pid}/root"),
+        "maps": sorted({line.split(maxsplit=5)[5] for line in text("maps", pid).splitlines() if len(line.split()) > 5}),
+        "personality": text("personality", pid) if os.access(f"/proc/{pid}/personality", os.R_OK) else "",
+    }
+
+main = sys.modules["__main__"]
+report = {
+    "server": process(os.getppid()), "worker": process(os.getpid()), "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path,
+    "flags": str(sys.flags), "prefix": [sys.prefix, sys.exec_prefix, sys.base_prefix], "executable": sys.executable,
+    "main": [main.__file__, main.__name__, main.__spec__, sorted(main.__dict__)], "env": dict(os.environ), "umask": os.umask(0o22),
+    "flask": flask.__file__, "loader": type(flask.__spec__.loader).__name__, "locale": locale.setlocale(locale.LC_ALL), "tz": time.tzname,
+    "encodings": [sys.stdout.encoding, sys.stderr.errors, sys.getfilesystemencoding()], "writes": sys.dont_write_bytecode,
+    "groups": os.getgroups(), "threads": threading.main_thread().name, "nice": os.nice(0), "affinity": len(os.sched_getaffinity(0)),
+    "own": sorted(set(sys.modules) & {"parent", "entering", "sameness", "serving"}), "finders": [str(type(each)) for each in sys.meta_path],
+    "argv0": sys.argv[0], "hooks": sys.excepthook is sys.__excepthook__, "gc": __import__("gc").isenabled(), "processes": sorted(
+        text("comm", entry).strip() for entry in os.listdir("/proc") if entry.isdigit()),
+}
+print("REPORT" + json.dumps(report) + "END", flush=True)
+"""
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[WarmLab]:
+    async with warm_lab() as lab:
+        yield lab
+
+
+def web(lab: WarmLab, *, warm: bool, env: tuple[tuple[str, str], ...] = (), command: str = GUNICORN) -> InstanceSpec:
+    spec = lab.instance(command, listen=Listen.FD, limits=ROOM, env=(*PATH, *env))
+    return spec if warm else replace(spec, warm=())
+
+
+async def begin(lab: WarmLab, spec: InstanceSpec) -> None:
+    """Start it when its parent is warm."""
+    assert lab.engine.warm is not None
+    assert not spec.warm or await lab.engine.warm.warmed(spec)
+    await lab.engine.start(spec)
+
+
+async def report_of(lab: WarmLab, *, warm: bool, env: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+    """What an app finds about itself, with what differs between any two instances made alike."""
+    spec = web(lab, warm=warm, env=env)
+    await begin(lab, spec)
+    await says(lab, spec.id, b"END")
+    record = load(Folder(lab.settings.paths.instances / spec.id))
+    assert record is not None
+    assert bool(record.app[0]) is warm
+    text = lab.text(spec.id).partition("REPORT")[2].partition("END")[0].replace(spec.id, "<id>")
+    await end(lab, spec.id)
+    return json.loads(text)
+
+
+def alike(process: dict[str, Any]) -> dict[str, Any]:
+    """Without numbers of processes, inodes and mounts."""
+    made = dict(process)
+    made["status"] = [line for line in process["status"].splitlines() if not CHANGING.match(line)]
+    made["mounts"] = sorted(re.sub(r"^\d+ \d+ \d+:\d+", "", line) for line in process["mounts"].splitlines())
+    made["fds"] = sorted(re.sub(r"\d+|wgunicorn-\w+", "N", target) for target in process["fds"].values())
+    made["environ"] = sorted(word for word in process["environ"].split("\0") if not word.startswith("LISTEN_PID="))
+    made["mounts"] = [re.sub(r"(?:master|shared|propagate_from):\d+|/tmp/wgunicorn-\S+", "", line) for line in made["mounts"]]
+    made["maps"] = [path for path in process["maps"] if path.startswith("/app/")]
+    return made
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What is not alike; of lists only what one of them lacks."""
+    found: dict[str, Any] = {}
+    for key, value in one.items():
+        if isinstance(value, list) and value != other[key]:
+            found[key] = ([item for item in value if item not in other[key]], [item for item in other[key] if item not in value])
+        elif value != other[key]:
+            found[key] = (value, other[key])
+    return found
+
+
+async def test_a_warm_and_an_ordinary_start_look_alike_from_within(lab: WarmLab) -> None:
+    lab.app(REPORT)
+    extra = (("TZ", "Europe/Paris"), ("GREETING", "two words"))
+    warm, ordinary = await report_of(lab, warm=True, env=extra), await report_of(lab, warm=False, env=extra)
+    for role in ("server", "worker"):
+        a, b = alike(warm.pop(role)), alike(ordinary.pop(role))
+        assert a["own_spaces"]
+        assert differences(a, b) == {}
+    # The holder is there as well, and pids are one higher.
+    assert sorted([*ordinary.pop("processes"), "sh"]) == warm.pop("processes")
+    for found in (warm, ordinary):
+        found["env"].pop("LISTEN_PID")
+    assert differences(warm, ordinary) == {}
+    assert warm["own"] == []
+
+
+async def test_patched_packages_are_the_tenants_own(lab: WarmLab) -> None:
+    lab.app("from flask import Flask, PATCHED\nimport werkzeug\nprint('FOUND', PATCHED, flush=True)\n" + FLASK_APP)
+    with (lab.folder / SITE_PACKAGES / "flask/__init__.py").open("a") as file:
+        file.write("\nPATCHED = 'by the tenant'\n")
+    spec = web(lab, warm=True)
+    await begin(lab, spec)
+    await says(lab, spec.id, b"FOUND by the tenant")
+
+
+async def test_another_version_is_the_tenants_own(lab: WarmLab) -> None:
+    lab.app("import importlib.metadata as m, blinker, flask\nprint('FOUND', m.version('blinker'), blinker.OTHER, flush=True)\n" + FLASK_APP)
+    packages = lab.folder / SITE_PACKAGES
+    (info,) = packages.glob("blinker-*.dist-info")
+    (info / "METADATA").write_text((info / "METADATA").read_text().replace("Version: ", "Version: 99."))
+    info.rename(packages / "blinker-99.dist-info")
+    with (packages / "blinker/__init__.py").open("a") as file:
+        file.write("\nOTHER = True\n")
+    spec = web(lab, warm=True)
+    await begin(lab, spec)
+    await says(lab, spec.id, b"True")
+
+
+@pytest.mark.parametrize("name", ["json.py", "click.py", "simplejson/__init__.py", ".venv/lib/python3.11/site-packages/odd.pth"])
+async def test_a_file_that_hides_a_module_is_the_tenants_own(lab: WarmLab, name: str) -> None:
+    lab.app("import sys\nprint('ARGS', open(f'/proc/{__import__(\"os\").getppid()}/stat').read().split()[3], flush=True)\n" + FLASK_APP)
+    hiding = lab.folder / name
+    hiding.parent.mkdir(exist_ok=True)
+    hiding.write_text("")
+    hiding.chmod(0o644)
+    spec = web(lab, warm=True, command="echo ORDINARY; exec sleep 600")
+    await begin(lab, spec)
+    await says(lab, spec.id, b"ORDINARY")
+
+
+@pytest.mark.parametrize("variable", ["PYTHONPATH", "PYTHONHASHSEED", "LD_PRELOAD", "PYTHONOPTIMIZE", "LC_ALL", "OPENSSL_CONF"])
+async def test_a_variable_that_changes_the_interpreter_makes_an_ordinary_start(lab: WarmLab, variable: str) -> None:
+    lab.app()
+    spec = web(lab, warm=True, env=((variable, "1"),), command="echo ORDINARY; exec sleep 600")
+    await begin(lab, spec)
+    await says(lab, spec.id, b"ORDINARY")
+
+
+async def test_an_app_that_cannot_be_imported_ends_as_it_would_and_says_the_same(lab: WarmLab) -> None:
+    lab.app("raise RuntimeError('no such luck')")
+    ends = []
+    for warm in (True, False):
+        spec = web(lab, warm=warm)
+        await begin(lab, spec)
+        exit_of_it = await exit_of(lab, spec.id)
+        ends.append((exit_of_it, "no such luck" in lab.text(spec.id), "/sitewright" in lab.text(spec.id)))
+    assert ends[0] == ends[1]
+
+
+async def test_the_end_of_a_parent_touches_no_copy_and_the_next_start_is_an_ordinary_one(lab: WarmLab) -> None:
+    lab.app()
+    spec = web(lab, warm=True)
+    await begin(lab, spec)
+
+    async def answers() -> bool:
+        return await asyncio.to_thread(get, spec.socket) == 200
+
+    await until(answers, "it answers")
+    assert lab.engine.warm is not None
+    for pid in lab.engine.warm.pids():
+        os.kill(pid, signal.SIGKILL)
+    other = web(lab, warm=True)
+    await lab.engine.start(other)
+
+    async def other_answers() -> bool:
+        return await asyncio.to_thread(get, other.socket) == 200
+
+    await until(other_answers, "the other answers")
+    assert await answers()
+    await lab.engine.stop(spec.id, 5)
+    assert await exit_of(lab, spec.id) == Exit(0)
+
+
+async def test_a_site_sees_and_reaches_nothing_of_the_parent(lab: WarmLab) -> None:
+    lab.app(FLASK_APP + HOSTILE)
+    spec = web(lab, warm=True)
+    await begin(lab, spec)
+    await says(lab, spec.id, b"END")
+    found = json.loads(lab.text(spec.id).partition("REPORT")[2].partition("END")[0])
+    assert found["killed"] == []
+    assert found["traced"] == []
+    assert found["descriptors"] == []
+    assert found["capabilities"] == [0, 0, 0, 0, 0]
+    assert found["regained"] == []
+    assert found["secrets"] == []
+
+
+HOSTILE = """
+import ctypes, json, os, re, signal
+libc = ctypes.CDLL(None, use_errno=True)
+report = {"killed": [], "traced": [], "descriptors": [], "regained": [], "secrets": []}
+inside = {int(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+for pid in range(1, 5000):
+    if pid not in inside:
+        try:
+            os.kill(pid, 0)
+            report["killed"].append(pid)
+        except OSError:
+            pass
+for pid in inside - {os.getpid()}:
+    if libc.ptrace(16, pid, 0, 0) == 0:
+        report["traced"].append(pid)
+for name in os.listdir(f"/proc/{os.getppid()}/fd"):
+    target = os.readlink(f"/proc/{os.getppid()}/fd/{name}")
+    if "pidfd" in target or "memfd" in target or target.startswith("/proc") or (target.startswith("socket") and int(name) not in (3, *OWN)):
+        report["descriptors"].append([name, target])
+status = open("/proc/self/status").read()
+report["capabilities"] = [int(value, 16) for value in re.findall(r"^Cap\\w+:\\t(\\w+)", status, re.MULTILINE)]
+for what, call in {
+    "setuid": lambda: os.setuid(0), "setgroups": lambda: os.setgroups([0]), "chroot": lambda: os.chroot("/tmp"),
+    "unshare": lambda: libc.unshare(0x10000000) == 0 or 1 / 0, "setns": lambda: libc.setns(os.open("/proc/1/ns/mnt", 0), 0) == 0 or 1 / 0,
+    "nice": lambda: os.setpriority(os.PRIO_PROCESS, 0, -5), "usr": lambda: open("/usr/owned", "w"), "site": lambda: open("/sitewright/x"),
+}.items():
+    try:
+        call()
+        report["regained"].append(what)
+    except (OSError, ZeroDivisionError):
+        pass
+print("REPORT" + json.dumps(report) + "END", flush=True)
+""".replace("OWN", "range(4, 40)")
