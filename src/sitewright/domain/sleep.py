@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 MINUTE = 60.0
 
@@ -22,6 +23,15 @@ class SleepStage(StrEnum):
     """Its processes stand still in memory: a thaw takes about a millisecond."""
     STOPPED = "stopped"
     """No process of it is left: it takes no memory."""
+
+
+SLEEP_TRANSITIONS: Final[dict[SleepStage, frozenset[SleepStage]]] = {
+    SleepStage.AWAKE: frozenset({SleepStage.DOZING}),
+    SleepStage.DOZING: frozenset({SleepStage.FROZEN, SleepStage.STOPPED, SleepStage.AWAKE}),
+    SleepStage.FROZEN: frozenset({SleepStage.STOPPED, SleepStage.AWAKE}),
+    SleepStage.STOPPED: frozenset({SleepStage.AWAKE}),
+}
+"""What may follow each stage; docs/explanation/sleep.md says when."""
 
 
 @dataclass(frozen=True, slots=True)
