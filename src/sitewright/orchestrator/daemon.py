@@ -169,7 +169,10 @@ class Orchestrator:
         self.store.load()
         await self._observe()
         now = self.tools.clock.now()
+        settled = await self._serve_settled()
         for number, channel_id in enumerate(self._most_urgent_first()):
+            if channel_id in settled:
+                continue
             desired = self.store.get(channel_id)
             if desired is None:
                 continue
@@ -181,6 +184,22 @@ class Orchestrator:
             if number % OPENED_AT_ONCE == 0:
                 await asyncio.sleep(0)
         log.info("orchestrator.adopted", extra={"channels": len(self.store.ids()), "instances": len(self._view)})
+
+    async def _serve_settled(self) -> frozenset[str]:
+        """Serve what the last orchestrator knew to be settled, without planning it again; the ids of those channels."""
+        served = set()
+        for number, (generation, route) in enumerate(self.tools.memories.settled()):
+            told = self.store.told(route.channel_id)
+            if told is None or told.removed or told.generation != generation or route.channel_id in self._view:
+                continue
+            try:
+                self.tools.routes.set(route)
+                served.add(route.channel_id)
+            except (SitewrightError, OSError):
+                log.exception("channel.not_routed", extra={"channel": route.channel_id})
+            if number % OPENED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return frozenset(served)
 
     def _most_urgent_first(self) -> list[str]:
         """Those that run something come before those of which only a folder is served."""
@@ -205,6 +224,7 @@ class Orchestrator:
             self._dirty.add(channel_id)
             return
         self._schedule(memory, channel_id, outcome.next_at)
+        memory.settled = self._is_settled(desired, memory, outcome)
         self.tools.memories.save(channel_id)
         self.tools.memories.let_go(channel_id)
 
@@ -331,7 +351,7 @@ class Orchestrator:
         """Plan one channel and do it; whether there is at once something new to plan. Whatever fails becomes the channel's problem."""
         channel_id = desired.channel_id
         memory = self.tools.memories.of(channel_id)
-        again = False
+        memory.settled = again = False
         try:
             outcome = plan(desired, self._look_at(desired, memory), self.tools.clock.now(), self._tree_of(desired))
             for step in outcome.steps:
@@ -340,6 +360,7 @@ class Orchestrator:
             self._say(desired, memory, outcome.problem)
             self._schedule(memory, channel_id, outcome.next_at)
             again = any(isinstance(step, LOOK_AGAIN) for step in outcome.steps)
+            memory.settled = not again and self._is_settled(desired, memory, outcome)
         except (SitewrightError, OSError) as error:
             log.warning("channel.trouble", extra={"channel": channel_id, "reason": str(error)})
             self._in_trouble(desired, memory, f"The node could not do what is needed: {error}")
@@ -350,6 +371,11 @@ class Orchestrator:
         for told in self.looked:
             told(channel_id)
         return again
+
+    def _is_settled(self, desired: DesiredChannel, memory: ChannelMemory, outcome: steps.Plan) -> bool:
+        """Whether there is nothing to do for the channel until something happens to it."""
+        idle = outcome.next_at is None and not outcome.problem and not self.observed(desired.channel_id)
+        return idle and memory.at_rest and memory.applied == desired.generation and memory.route is not None
 
     # --- waking ---
     async def rouse(self, channel_id: str, who: str) -> None:
@@ -364,8 +390,9 @@ class Orchestrator:
             if memory.sleep.stage is not SleepStage.AWAKE:
                 memory.wake = memory.wake or Wake(steady, who)
                 rounds = 0
-                while await self._round(desired) and rounds < MOST_ROUNDS:
+                while await self._round(desired) and memory.wake is not None and rounds < MOST_ROUNDS:
                     rounds += 1
+                await asyncio.sleep(0)  # whoever waits is told before it is written down
                 with contextlib.suppress(OSError):
                     self.tools.memories.save(channel_id)
         self.wake(channel_id)

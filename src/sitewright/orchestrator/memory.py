@@ -7,18 +7,24 @@ words (``Resting``): ten thousand sleeping channels cost a few megabytes.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
-from sitewright.domain.route import ChannelRoute
+from sitewright import domain
+from sitewright.domain.route import Affinity, ChannelRoute, Presence
 from sitewright.domain.sleep import SleepStage
 from sitewright.orchestrator.canary import Trial
 from sitewright.orchestrator.cron import CronState
 from sitewright.orchestrator.model import NEVER_SLEPT, Crash, Hook, HookState, Rest, Serving, Sleep, Tree
-from sitewright.system.files import CorruptFileError, checked_body, write_checked_json
+from sitewright.system.files import CorruptFileError, checked_body, scan_folder, write_checked_json
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +56,14 @@ class Kept:
     trial: Trial | None = None
     trial_hook: Hook | None = None
 
+    settled: ChannelRoute | None = None
+    """The route of a channel of which nothing else is to be done: after a start it is served again without another look."""
+    settled_by: str = ""
+    """The version of the planner that said so; another one may say something else."""
+
 
 _ADAPTER: TypeAdapter[Kept] = TypeAdapter(Kept)
+_ROUTE: TypeAdapter[ChannelRoute] = TypeAdapter(ChannelRoute)
 
 
 @dataclass(slots=True)
@@ -98,6 +110,8 @@ class ChannelMemory:
     applied: int = 0
     tree: Tree = field(default_factory=Tree)
     route: ChannelRoute | None = None
+    settled: bool = False
+    """Whether ``route`` is all that there is to do, now and later, as long as nothing happens."""
     deleting: bool = False
     deleted: bool = False
     problem: str = ""
@@ -199,6 +213,8 @@ class ChannelMemory:
             crons=tuple(self.crons[p] for p in sorted(self.crons)),
             trial=self.trial,
             trial_hook=_ended(self.trial_hook),
+            settled=self.route if self.settled else None,
+            settled_by=planner_version() if self.settled else "",
         )
 
 
@@ -220,6 +236,8 @@ def _recall(kept: Kept) -> ChannelMemory:
         crons={state.process: state for state in kept.crons},
         trial=kept.trial,
         trial_hook=kept.trial_hook,
+        route=kept.settled if kept.settled_by == planner_version() else None,
+        settled=kept.settled is not None and kept.settled_by == planner_version(),
     )
     for instance_id in {*kept.ready, *kept.evacuating, *kept.told_to_stop}:
         memory.instances[instance_id] = InstanceMemory(
@@ -240,7 +258,40 @@ class Resting:
 
 
 def _resting(kept: Kept) -> Resting:
-    return Resting(kept.applied, kept.deleted, kept.sleep)
+    return Resting(kept.applied, kept.deleted, replace(kept.sleep, shape=""))
+
+
+def _sleep(body: dict[str, Any]) -> Sleep:
+    return Sleep(**{**body, "stage": SleepStage(body["stage"]), "shape": ""})
+
+
+def _route(body: dict[str, Any]) -> ChannelRoute:
+    """As the adapter would read it, for the few kinds of routes that channels at rest have; ten times as fast."""
+    usual = {"sockets": [], "affinity": Affinity.NONE.value, "visits": _UNLIMITED}
+    if any(body[name] != value for name, value in usual.items()):
+        return _ROUTE.validate_python(body)
+    return ChannelRoute(
+        body["channel_id"],
+        tuple(body["hosts"]),
+        public=Path(body["public"]) if body["public"] is not None else None,
+        fallback=body["fallback"],
+        fastcgi_root=body["fastcgi_root"],
+        presence=Presence(body["presence"]),
+        changeable=body["changeable"],
+    )
+
+
+_UNLIMITED = _ROUTE.dump_python(ChannelRoute("", ()), mode="json")["visits"]
+
+
+@functools.cache
+def planner_version() -> str:
+    """Changes whenever a file changes from which a route follows."""
+    digest = hashlib.sha256()
+    for folder in (Path(__file__).parent, Path(domain.__file__).parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class MemoryStore:
@@ -252,6 +303,21 @@ class MemoryStore:
         self._saved: dict[str, Kept] = {}
         self._resting: dict[str, Resting] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def settled(self) -> Iterator[tuple[int, ChannelRoute]]:
+        """Read every file once: the generation in effect and the route of each channel of which there is nothing else to do. From then on
+        it is at rest here. Documents are not checked value by value: their checksum says that they are as this program wrote them."""
+        for name, content in scan_folder(self._folder, ".json"):
+            channel_id = name.removesuffix(".json")
+            try:
+                body = json.loads(checked_body(name, content))
+                if body.get("settled") is None or body.get("settled_by") != planner_version() or channel_id in self._channels:
+                    continue
+                route = _route(body["settled"])
+                self._resting[channel_id] = Resting(body["applied"], body["deleted"], _sleep(body["sleep"]))
+                yield body["applied"], route
+            except (CorruptFileError, ValueError, LookupError, TypeError):
+                continue  # read once more, and told, when somebody asks for it
 
     def of(self, channel_id: str) -> ChannelMemory:
         """The memory of that channel."""
@@ -289,7 +355,9 @@ class MemoryStore:
 
         Raises OSError.
         """
-        kept = self.of(channel_id).kept()
+        memory = self.of(channel_id)
+        kept = memory.kept()
+        memory.known = True
         if self._saved.get(channel_id) != kept:
             write_checked_json(self._path(channel_id), _ADAPTER.dump_python(kept, mode="json"), durable=durable)
             self._saved[channel_id] = kept
