@@ -72,6 +72,9 @@ _TYPES = {
 SLOT_COOKIE = {False: "sw_slot", True: "__Host-sw_slot"}
 """By whether visitors come by TLS: only then there are names that no neighbour can set (RFC 6265bis, 4.1.3.2)."""
 
+_HIDDEN = r"/\.(?!well-known(?:/|$))|\.(?:php[0-9]?|phtml|phar|phps)(?:/|$)"
+"""Never served as files: hidden ones, and sources of PHP."""
+
 _CAREFULLY = "disable_symlinks if_not_owner from=%s/r/$host;"
 """Wherever a tenant's file may be opened: a symlink is followed only to what belongs to the symlink's owner. The table's own link to the
 folder belongs to the site too (sitewright.router.table), so a site that puts a link in the folder's place leads nowhere but to itself."""
@@ -181,6 +184,7 @@ def render_config(config: RouterConfig) -> str:
         "scheme": "https" if config.behind_tls else "$scheme",
         "believed_proxy": BELIEVED_PROXY if config.behind_tls else "",
         "http_port": str(config.port),
+        "hidden": _HIDDEN,
         "manager_host": config.manager_host,
         "parent_domains": "|".join(re.escape(name) for name in parent_domains(config.domain)),
         "types": _lines(8, (f"{media} {endings};" for media, endings in _TYPES.items())),
@@ -200,7 +204,9 @@ def render_config(config: RouterConfig) -> str:
         values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
     values["page_location"] = fill(_template("page.conf.tmpl"), values)
-    values["absent_locations"] = fill(_template("absent.conf.tmpl"), values)
+    changed = fill(_template("changed.conf.tmpl"), values).rstrip("\n")
+    for name, meanwhile in (("absent_locations", ""), ("app_absent_locations", changed)):
+        values[name] = fill(_template("absent.conf.tmpl"), {**values, "changed_meanwhile": meanwhile})
     values["gate"] = fill(_template("gate.conf.tmpl"), values).rstrip("\n")
     values["lanes"] = _lanes(values)
     for name, request_id in (("wake", "$request_id"), ("php_wake", "$http_x_request_id")):

@@ -12,6 +12,7 @@ from sitewright.domain.route import Presence
 from .conftest import App, Router, answer
 from .gate import Gate
 
+KINDS = [("GET", "/", 0), ("GET", "/style.css", 0), ("POST", "/", 2_000), ("PUT", "/", 300_000), ("POST", "/", 900_000)]
 HOSTS, WAKES_EACH, VISITORS_EACH = 5, 200, 2
 
 
@@ -21,6 +22,7 @@ class Churn:
     def __init__(self, router: Router, app: App) -> None:
         self.router, self.app = router, app
         self.channels = {f"churn{number}.example.test": new_id() for number in range(HOSTS)}
+        self.public = router.public("churn", style_css="b{}")
         self.lock = threading.Lock()
         self.wakes, self.answers = Counter[str](), Counter[str]()
         self.over = threading.Event()
@@ -28,22 +30,22 @@ class Churn:
 
     def sleep(self, host: str) -> None:
         with self.lock:
-            self.router.route(host, channel=self.channels[host], presence=Presence.ASLEEP)
+            self.router.route(host, channel=self.channels[host], presence=Presence.ASLEEP, public=self.public)
 
     def wake(self, host: str, _patience: str) -> int:
         with self.lock:
-            self.router.route(host, channel=self.channels[host], sockets=(self.app.socket,))
+            self.router.route(host, channel=self.channels[host], sockets=(self.app.socket,), public=self.public)
             self.wakes[host] += 1
         return 204
 
     def visit(self, host: str, seed: int) -> None:
-        """Nothing, a form or a file, until it is over."""
+        """A page, a form, a file there or back, until it is over."""
         choose = random.Random(seed)
         while not self.over.is_set():
-            method, size = choose.choice([("GET", 0), ("POST", 2_000), ("PUT", 300_000), ("POST", 900_000)])
+            method, path, size = choose.choice(KINDS)
             try:
-                got = self.router.request(method, host, body=b"b" * size or None)
-                if (got.status, got.body) != (200, str(size).encode()):
+                got = self.router.request(method, host, path, body=b"b" * size or None)
+                if (got.status, got.text) != (200, "b{}" if path == "/style.css" else str(size)):
                     self.wrong.append((got.status, got.body))
             except OSError as error:
                 self.wrong.append(error)
