@@ -191,6 +191,18 @@ async def test_a_release_that_is_not_ready_leaves_the_schedule_of_the_one_before
     assert [machine.world.held[i].spec.release_id for i in machine.instances(TICK)] == ["release1"]
 
 
+async def test_a_process_that_is_gone_from_the_release_is_forgotten_when_its_run_has_ended(machine):
+    desired = await deployed(machine)
+    await machine.settle(40)
+    await machine.put(replace(desired, generation=2, release=release(2)))
+    await machine.settle(60)
+    assert (await cron(machine)).running == 1
+    end(machine)
+    await machine.settle(5)
+    assert (await machine.orchestrator.actual(CHANNEL_ID)).crons == ()
+    assert not machine.orchestrator.tools.memories.of(CHANNEL_ID).crons
+
+
 async def test_a_run_may_last_a_day(machine):
     await deployed(machine)
     await machine.settle(40)

@@ -9,6 +9,7 @@ from sitewright.domain.desired import Canary, CanaryState, Strategy
 from sitewright.domain.events import EventKind
 from sitewright.domain.processes import Listen, ProcessScale, ProcessSpec
 from sitewright.domain.route import Affinity
+from sitewright.domain.states import Mode
 from sitewright.domain.traffic import HostTraffic, SlotTraffic
 from sitewright.engines.base import Exit, JobResult
 from sitewright.orchestrator.model import OUT_SECONDS
@@ -96,6 +97,17 @@ async def test_who_refuses_connections_is_out_for_half_a_minute(machine):
     assert bad not in holders(machine)
     await machine.settle(4)
     assert Counter(holders(machine))[bad] == 8
+
+
+async def test_who_refused_is_looked_at_at_once_and_replaced_when_it_is_dead(machine):
+    await deployed(machine, 2)
+    await machine.settle(5)
+    bad = holders(machine)[0]
+    machine.engine.silence(bad)
+    visit(machine, SlotTraffic(0, 1, refused=1))
+    await machine.settle(15)
+    assert bad not in machine.instances(), "three looks, five seconds apart, and not three of thirty seconds"
+    assert machine.routed() == 2
 
 
 async def test_the_only_one_is_never_out(machine):
@@ -309,6 +321,22 @@ async def test_its_release_command_runs_once_before_it_and_not_again_when_it_is_
     await machine.put(replace(desired, generation=4, release=new, canary=Canary(release(3, WEB, MIGRATE), 2)))
     await machine.settle(10)
     assert jobs == ["migrate", "migrate more", "migrate"]
+
+
+async def test_files_that_were_missing_once_are_held_against_no_other_release(machine):
+    machine.no_trees.add("release2")
+    desired = await tried(machine)
+    await machine.settle(5)
+    await machine.put(replace(desired, generation=3, canary=Canary(release(3), 2)))
+    await machine.settle(40)
+    assert releases(machine) == {"release1": 14, "release3": 2}
+
+
+async def test_a_folder_that_is_served_live_has_no_releases_to_try(machine):
+    desired = await deployed(machine, mode=Mode.LIVE)
+    await machine.put(replace(desired, generation=2, canary=Canary(release(2), 2)))
+    await machine.settle(3)
+    assert "no releases that could be tried" in (await actual(machine)).canary.reason
 
 
 async def test_one_whose_release_command_fails_is_taken_out(machine):

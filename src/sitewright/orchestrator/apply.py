@@ -285,7 +285,9 @@ class Applier:
             if lines:
                 words = "\n".join([trial.aborted, "Last lines of its output:", *(line.text[:400] for line in lines)])
                 trial = replace(trial, aborted=words)
-        memory.trial, memory.trial_tree = trial, Tree()
+        if trial is None or memory.trial is None or memory.trial.release_id != trial.release_id:
+            memory.trial_tree = Tree()
+        memory.trial = trial
         if step.kind is not None:
             self._emit(desired, step.kind, step.text)
 

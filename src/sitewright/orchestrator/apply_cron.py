@@ -49,10 +49,12 @@ class CronApplier:
     async def do(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Step) -> None:
         """Do one step. Raises OSError when what must be on disk could not be written; nothing is started then."""
         match step:
-            case steps.NoteCron(state, said):
+            case steps.NoteCron(state, said, forget):
                 for kind, text in said:
                     self._emit(desired, kind, text)
                 memory.crons[state.process] = state
+                if forget:
+                    del memory.crons[state.process]
                 self._tools.memories.save(desired.channel_id)
             case steps.StartRun():
                 await self._start(desired, memory, step)

@@ -60,6 +60,8 @@ def plan_jobs(desired: DesiredChannel, actual: Actual, now: float) -> Jobs:
         if process in wanted:
             mode = actual.serving.mode if actual.serving is not None else desired.mode
             _due(_Clockwork(wanted[process], mode), state, runs.get(process, []), now, jobs)
+        elif process in states and desired.power is Power.ON and not state.runs and not runs.get(process):
+            jobs.steps.append(NoteCron(state, forget=True))
         elif state.schedule is not None:
             jobs.steps.append(NoteCron(replace(state, schedule=None, next_at=0.0)))
     return jobs

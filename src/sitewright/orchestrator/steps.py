@@ -174,10 +174,11 @@ class NoteTrial:
 
 @dataclass(frozen=True, slots=True)
 class NoteCron:
-    """Remember, on disk, what has become of a cron process, and tell the timeline."""
+    """Remember, on disk, what has become of a cron process, and tell the timeline. ``forget``: there is no such process any more."""
 
     state: CronState
     said: tuple[tuple[EventKind, str], ...] = ()
+    forget: bool = False
 
 
 @dataclass(frozen=True, slots=True)

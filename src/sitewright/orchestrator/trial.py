@@ -11,10 +11,10 @@ from sitewright.domain.desired import Canary, DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.processes import Listen, ProcessSpec
 from sitewright.domain.route import SLOTS
-from sitewright.domain.states import Power
+from sitewright.domain.states import Mode, Power
 from sitewright.orchestrator.canary import Trial, judge
 from sitewright.orchestrator.gate import gate_of
-from sitewright.orchestrator.model import LIVE_STATES, WEB, Actual, Instance, Wanted, wanted_of
+from sitewright.orchestrator.model import LIVE_STATES, WEB, Actual, Instance, Tree, Wanted, wanted_of
 from sitewright.orchestrator.rollout import Manner, Rollout, roll
 from sitewright.orchestrator.steps import NoteTrial, Step
 
@@ -55,7 +55,7 @@ def plan_trial(desired: DesiredChannel, actual: Actual, now: float) -> TrialPlan
         return _forget(desired, actual, now)
     known = actual.trial
     trial = known if known is not None and known.release_id == canary.release.id else Trial(canary.release.id)
-    if trial.aborted:
+    if trial.aborted or desired.scale_of(WEB).count == 0:
         return _take_out(desired, actual, trial.release_id, now)
     reason = _unsuitable(desired, canary)
     if reason:
@@ -64,7 +64,9 @@ def plan_trial(desired: DesiredChannel, actual: Actual, now: float) -> TrialPlan
 
 
 def _try_out(desired: DesiredChannel, canary: Canary, actual: Actual, trial: Trial, now: float) -> TrialPlan:
-    gate = gate_of(desired, canary.release, actual.trial_tree, actual.hook_of(canary.release.id), now)
+    fresh = actual.trial is None or actual.trial.release_id != trial.release_id
+    tree = Tree(present=actual.trial_tree.present) if fresh else actual.trial_tree
+    gate = gate_of(desired, canary.release, tree, actual.hook_of(canary.release.id), now)
     spec = canary.release.blueprint.process(WEB)
     assert spec is not None, "only a release with a web process is tried"
     scale = replace(desired.scale_of(WEB), count=copies(desired, canary))
@@ -73,14 +75,13 @@ def _try_out(desired: DesiredChannel, canary: Canary, actual: Actual, trial: Tri
     reason = gate.problem or rollout.problem or judge(trial)
     if reason:
         return _abort(desired, actual, trial, reason)
-    steps: list[Step] = [*gate.before, *rollout.steps]
+    steps: list[Step] = [NoteTrial(trial)] if fresh else []
+    steps += [*gate.before, *rollout.steps]
     serves = rollout.settled or trial.serving_since > 0
     if rollout.settled and not trial.serving_since:
         share = canary.slots / SLOTS
         text = f"Release {canary.release.number} is on trial: it gets {share:.1%} of the requests."
         steps.append(NoteTrial(replace(trial, serving_since=now), EventKind.CANARY_STARTED, text))
-    elif trial != actual.trial:
-        steps.append(NoteTrial(trial))
     return TrialPlan(
         steps,
         rollout.serving if serves else [],
@@ -105,6 +106,8 @@ def _group(desired: DesiredChannel, actual: Actual, release_id: str) -> tuple[In
 
 def _unsuitable(desired: DesiredChannel, canary: Canary) -> str:
     """Why the two releases cannot serve side by side; "" when they can."""
+    if desired.mode is Mode.LIVE:
+        return "a site that runs straight from its folder has one state only, and no releases that could be tried"
     old = desired.release.blueprint.process(WEB) if desired.release else None
     new = canary.release.blueprint.process(WEB)
     if old is None or new is None:
