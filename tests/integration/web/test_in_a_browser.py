@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from sitewright.bus.messages import TemplateSource
+from sitewright.domain.desired import ActualCron
+from sitewright.domain.processes import ProcessSpec, Schedule
 from sitewright.domain.states import BuildState, Mode
 from sitewright.manager.operations.models import Operation
+from sitewright.manager.sites.models import Channel, Site
+from sitewright.manager.sites.services import Way, deploy
 from sitewright.testing.cast import Cast, assemble
 from sitewright.testing.chromium import DESK, PHONE, Chromium, chromium
+from sitewright.testing.fake_node import FLASK
 from sitewright.testing.stage import Stage
 
 LONG = "a-name-that-is-as-long-as-names-may-be-1"
@@ -26,6 +33,12 @@ PAGES = (
     f"/sites/{LONG}/settings/",
     f"/sites/{LONG}/files/?file=index.html",
     "/platform/",
+    "/platform/plans/",
+    "/platform/plans/new/",
+    "/sites/shop/",
+    "/sites/shop/releases/",
+    "/sites/shop/deploy/",
+    "/sites/shop/settings/",
     "/api/",
 )
 
@@ -55,10 +68,25 @@ def signed_in(window: Chromium, cast: Cast, live_server: Any) -> Chromium:
     return window
 
 
+def _full_of_life(cast: Cast, stage: Stage, site: Site) -> None:
+    """A site with a release on trial and cron processes with long names, asleep."""
+    jobs = ProcessSpec("cron-a-rather-long-1", "python -m app.jobs.send_all_the_newsletters", schedule=Schedule("*/15 8-18 * * mon-fri"))
+    stage.node.behaviour.blueprint = replace(FLASK, processes=(*FLASK.processes, ProcessSpec("worker", "python work.py"), jobs))
+    deploy(cast.alice, site, TemplateSource(name="flask"))
+    stage.play()
+    deploy(cast.alice, site, TemplateSource(name="flask"), way=Way(percent=10))
+    stage.play()
+    stage.node.behaviour.sleep = "frozen"
+    stage.node.behaviour.crons = (ActualCron("cron-a-rather-long-1", 2e9, 1.7e9, 2.5, "failed: " + "exit code 1 " * 20),)
+    stage.bus.run(stage.node.catch_up(Channel.objects.get(site=site).id), 5)
+    stage.listen()
+
+
 def test_no_page_complains_or_is_wider_than_a_phone_in_light_and_dark(
     signed_in: Chromium, cast: Cast, stage: Stage, make_site, live_server: Any
 ):
     make_site(LONG, Mode.LIVE)
+    _full_of_life(cast, stage, make_site("shop"))
     stage.node.files["index.html"] = b"<h1>" + b"wide " * 200 + b"</h1>"
     for dark in (False, True):
         signed_in.dark(dark)

@@ -183,3 +183,13 @@ def test_administrators_make_and_change_plans(cast: Cast, browse, alice: Client)
     plan.refresh_from_db()
     assert (plan.memory_mb, plan.is_default, Plan.objects.get(name="standard").is_default) == (200, True, False)
     assert alice.post(f"/platform/plans/{plan.id}/", form).status_code == 404
+
+
+def test_a_release_is_put_on_trial_from_its_form(alice: Client, stage: Stage, shop: Site):
+    form = {"source": "git", "git_url": "https://git.example.org/alice/shop.git", "git_ref": "", "share": "12"}
+    assert "On trial: 12.5 % of the requests first" in text(alice.get("/sites/shop/deploy/"))
+    assert alice.post("/sites/shop/deploy/", form).status_code == 302
+    stage.play()
+    assert stage.node.puts[-1].canary.slots == 2
+    again = alice.post("/sites/shop/deploy/", form)
+    assert (again.status_code, "Promote it or abort it first" in text(again)) == (400, True)

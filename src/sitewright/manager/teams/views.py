@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -40,18 +40,18 @@ def _administrator(request: HttpRequest) -> None:
 def plans(request: HttpRequest) -> HttpResponse:
     """All plans."""
     _administrator(request)
-    without = Team.objects.filter(plan=None).count()
+    teams = Counter(Team.objects.values_list("plan_id", flat=True))
     rows = [
         PlanRow(
             id=plan.id,
             name=plan.name,
             words=plan_in_words(allowance_of(plan)),
-            teams=plan.number + (without if plan.is_default else 0),  # type: ignore[attr-defined] - annotated below
+            teams=teams[plan.id] + (teams[None] if plan.is_default else 0),
             is_default=plan.is_default,
             open=plan.open,
             spreading=plan.spreading,
         )
-        for plan in Plan.objects.annotate(number=Count("teams"))
+        for plan in Plan.objects.all()
     ]
     return render(request, "teams/plans.html", {"plans": rows, "section": "status"})
 

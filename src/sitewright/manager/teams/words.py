@@ -14,7 +14,7 @@ def plan_in_words(allowance: Allowance) -> list[str]:
         f"Each copy of a process may use {process.memory_bytes // MIB} MB of memory and {_processors(process.cpu_millicores)}.",
         f"It may have {process.pids} processes and threads and {process.open_files} open files, and write "
         f"{process.log_bytes_per_second // 1024} KB of log a second.",
-        f"A release may take {allowance.disk_bytes // MIB} MB of disk.",
+        f"A release may take {allowance.disk_bytes // MIB} MB of disk, and what the site stores itself as much again.",
         _visitors(visits.connections, visits.requests_per_second, visits.body_mb),
     ]
     return [*words, _sleep(allowance)]

@@ -19,12 +19,14 @@ from sitewright.manager.pages.view import page, person, status_of
 from sitewright.manager.releases.uploads import receive
 from sitewright.manager.sites import services
 from sitewright.manager.sites.forms import CreateForm, SourceForm
-from sitewright.manager.sites.services import NewSite
+from sitewright.manager.sites.services import NewSite, Way
 from sitewright.manager.sites.templates_offered import offered
 from sitewright.manager.sites.views.overview import frame
 from sitewright.manager.teams.access import for_user as teams_for
 from sitewright.manager.teams.models import Team
 
+SHARES = {"6": 6.25, "12": 12.5, "25": 25.0, "50": 50.0}
+"""What a form calls a share of the requests → per cent."""
 MODES = {"template": Mode.LIVE, "upload": Mode.LIVE, "git": Mode.RELEASED}
 """A site made in the browser runs from its folder, to be edited there; one that comes from git is deployed to again."""
 
@@ -88,14 +90,16 @@ def deploy(request: HttpRequest, name: str) -> HttpResponse:
     error = None
     if form.is_bound and form.is_valid():
         try:
-            services.deploy(person(request), site, source_of(person(request), form))
+            source = source_of(person(request), form)
+            services.deploy(person(request), site, source, way=Way(percent=SHARES.get(request.POST.get("share", ""), 0.0)))
         except SitewrightError as raised:
             error = raised
         else:
             messages.success(request, "The new release is on its way.\nWhat runs now keeps running until it is ready.")
             return redirect("sites:show", name)
     bad = form.is_bound and (error is not None or bool(form.errors))
-    return render(request, "sites/deploy.html", context | {"form": form, "error": error}, status=400 if bad else 200)
+    context |= {"form": form, "error": error, "shares": SHARES, "share": request.POST.get("share", "")}
+    return render(request, "sites/deploy.html", context, status=400 if bad else 200)
 
 
 def source_of(user: User, form: SourceForm) -> Source:
