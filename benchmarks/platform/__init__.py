@@ -7,6 +7,7 @@ from benchmarks.platform.deploy import deploy_rows
 from benchmarks.platform.edit import edit_rows
 from benchmarks.platform.idle import idle_rows
 from benchmarks.platform.latency import latency_rows
+from benchmarks.platform.neighbour import neighbour_rows
 from benchmarks.platform.stand import stand
 from benchmarks.platform.wake import wake_rows
 
@@ -15,4 +16,4 @@ def measure() -> list[Row]:
     """Rows of the platform."""
     require("wrk", "wrk")
     with stand() as there:
-        return [*idle_rows(there), *deploy_rows(there), *edit_rows(there), *latency_rows(there), *wake_rows(there)]
+        return [*idle_rows(there), *deploy_rows(there), *edit_rows(there), *latency_rows(there), *neighbour_rows(there), *wake_rows(there)]

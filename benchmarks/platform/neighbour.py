@@ -24,7 +24,7 @@ from benchmarks.rig.pace import start_pace
 
 QUIET = ""
 NOISES = ("cpu", "forks", "memory", "log", "disk", "requests")
-ROUNDS = 5
+ROUNDS = 4
 TURN_SECONDS = 2
 WARM_UP_SECONDS, COOL_DOWN_SECONDS = 0.8, 0.3
 STATIC, PROXIED, LOUD = "neighbour-files", "neighbour-app", "neighbour-loud"

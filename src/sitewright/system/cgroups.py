@@ -117,6 +117,9 @@ class ControlGroups:
         for branch, weight in ((SITES, USUAL_WEIGHT), (BUILDS, BUILD_WEIGHT)):
             with contextlib.suppress(OSError):
                 self._weigh(branch, weight)
+            if self.hierarchy.is_v2("io") and self.hierarchy.unified is not None:
+                with contextlib.suppress(OSError):
+                    write_value(self.hierarchy.unified / self.parent / branch / "io.weight", str(weight))
 
     def _weigh(self, below: str, weight: int) -> None:
         folder = self._top("cpu")
@@ -140,7 +143,7 @@ class ControlGroups:
             raise OSError(f"the control group {folder} does not pass on {', '.join(refused)}")
 
     def _delegate(self, folder: Path) -> None:
-        wanted = [name for name in ("memory", "cpu", "pids") if self.hierarchy.is_v2(name)]
+        wanted = [name for name in ("memory", "cpu", "pids", "io") if self.hierarchy.is_v2(name)]
         for name in wanted:
             with contextlib.suppress(OSError):
                 write_value(folder / "cgroup.subtree_control", f"+{name}")

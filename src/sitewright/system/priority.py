@@ -72,10 +72,14 @@ def _join(folder: Path, *, v2: bool) -> bool:
     if v2:
         with contextlib.suppress(OSError):
             write_value(folder.parent / "cgroup.subtree_control", "+cpu")
+        with contextlib.suppress(OSError):
+            write_value(folder.parent / "cgroup.subtree_control", "+io")
     with contextlib.suppress(OSError):
         folder.mkdir(exist_ok=True)
         write_value(folder / ("cpu.weight" if v2 else "cpu.shares"), str(PLATFORM_WEIGHT if v2 else cpu_shares(PLATFORM_WEIGHT)))
         write_value(folder / "cgroup.procs", "0")
+        if (folder / "io.weight").exists():
+            write_value(folder / "io.weight", str(PLATFORM_WEIGHT))
         return True
     return False
 
