@@ -28,7 +28,7 @@ OUT_SECONDS = 30.0
 """An instance that refused a connection gets no slots for so long, while others are ready."""
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Libraries that bring certificates of their own are pointed at the machine's, which may hold the operator's own authority."""
 
 LIVE_STATES = frozenset({InstanceState.STARTING, InstanceState.READY, InstanceState.FROZEN})
