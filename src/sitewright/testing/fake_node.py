@@ -81,6 +81,7 @@ class FakeNode:
     puts: list[DesiredChannel] = field(default_factory=list)
     said: list[Heartbeat | BuildStatus] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    opened: list[ExecOpen] = field(default_factory=list)
     speaks: bool = False
     sequence: int = 0
     _bus: Bus | None = None
@@ -266,6 +267,7 @@ class FakeNode:
     async def _exec(self, opening: ExecOpen) -> Message:
         """A program that gives back what it gets, in capitals, until its input ends."""
         self._check()
+        self.opened.append(opening)
         bus = self._bus
         assert bus is not None
         out = stream_out(self.name, opening.session)

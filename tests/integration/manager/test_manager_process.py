@@ -14,6 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import unix_connect
 
+from sitewright.domain.desired import CanaryState
 from sitewright.domain.states import BuildState
 from sitewright.testing.manager_process import ManagerProcess, running_manager
 
@@ -169,6 +170,33 @@ def test_a_command_talks_both_ways_and_says_how_it_ended(guestbook_runs):
         assert json.loads(open_socket.recv(20)) == {"kind": "exit", "code": 0}
     events = guestbook_runs.api("GET", "/sites/guestbook/events")["items"]
     assert "A command was opened: cat" in [event["text"] for event in events]
+
+
+def test_a_command_gets_a_box_of_its_own_when_it_asks_for_one(guestbook_runs):
+    for query, one_off, said in (
+        ("?one_off=1", True, "A command in a box of its own was opened: cat"),
+        ("", False, "A command was opened: cat"),
+    ):
+        with socket(guestbook_runs, f"/api/v1/sites/guestbook/exec{query}", **bearer(guestbook_runs)) as open_socket:
+            open_socket.send(json.dumps({"argv": ["cat"]}))
+            open_socket.send(json.dumps({"kind": "eof"}))
+            assert json.loads(open_socket.recv(20)) == {"kind": "exit", "code": 0}
+        assert guestbook_runs.node.opened[-1].one_off is one_off
+        assert said in [event["text"] for event in guestbook_runs.api("GET", "/sites/guestbook/events")["items"]]
+
+
+def test_a_changed_plan_and_a_trial_that_a_node_ends_are_told_by_themselves(guestbook_runs):
+    manager, node = guestbook_runs, guestbook_runs.node
+    (channel_id,) = node.desired
+    manager.api("PATCH", "/plans/standard", json={"memory_mb": 192})
+    manager.until(lambda: node.desired[channel_id].scale_of("web").limits.memory_bytes == 192 * 1024 * 1024, "the node has the new plan")
+    source = {"source": SITE["source"], "canary_percent": 10}
+    manager.finished(manager.api("POST", "/sites/guestbook/deploys", json=source)["operation"]["id"])
+    assert node.desired[channel_id].canary is not None
+    node.behaviour.canary, node.behaviour.canary_reason = CanaryState.ABORTED, "12 of 100 answers were errors."
+    manager.node_thread.run(node.catch_up(channel_id), 5)
+    manager.until(lambda: node.desired[channel_id].canary is None, "the node has forgotten the trial")
+    assert manager.api("GET", "/sites/guestbook/canary")["last"]["reason"] == "12 of 100 answers were errors."
 
 
 def refused(manager, path="/api/v1/sites/guestbook/exec", first=None, **headers):
