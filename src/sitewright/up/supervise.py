@@ -35,6 +35,15 @@ CHORES_SECONDS = 30.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 
+def has_children(group: int) -> bool:
+    """Whether anybody of that process group is a child of this process, as orphans become."""
+    try:
+        os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def leave_groups(folders: list[str]) -> None:
     """Step out of the platform's control groups, and remove those that nobody is in any more."""
     for folder in folders:
@@ -79,6 +88,8 @@ class Supervisor:
         self.children = {str(spec["name"]): Child(spec) for spec in plan["processes"]}  # type: ignore[attr-defined]
         self.leaving: dict[int, tuple[Child, float]] = {}
         """Processes whose place another one has taken, and when they are killed."""
+        self.orphans: dict[int, float] = {}
+        """Groups whose leader was killed, and when the rest of them is."""
         self.sockets: dict[str, int] = (state or {}).get("sockets", {})  # type: ignore[assignment]
         self.terminal = bool((state or {}).get("terminal", os.isatty(1)))
         self.exit_code = 0
@@ -163,8 +174,9 @@ class Supervisor:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                pid = 0
             if pid == 0:
+                self.orphans = {group: deadline for group, deadline in self.orphans.items() if has_children(group)}
                 return
             if pid == self.presenter:
                 self.presenter = 0
@@ -186,8 +198,14 @@ class Supervisor:
         self.record(f"{child.name}.old.{pid}", 0)
 
     def ended(self, child: Child, status: int) -> None:
-        """A child of the plan is gone: end what it left in its group and plan its return."""
-        if child.spec.get("group"):
+        """A child of the plan is gone: end what it left in its group and plan its return.
+
+        Where a successor can be beside it, what it left ends what it has begun: nginx's workers finish their requests.
+        """
+        if "leave_signal" in child.spec and not child.asked and not self.stopping:
+            signal_child(child.pid, int(child.number("leave_signal", signal.SIGTERM)), group=True)
+            self.orphans[child.pid] = time.monotonic() + child.number("leave_seconds", 10.0)
+        elif child.spec.get("group"):
             signal_child(child.pid, signal.SIGKILL, group=True)
         if child.asked:
             child.pid, child.due = 0, time.monotonic()
@@ -226,6 +244,9 @@ class Supervisor:
         for pid, (_, deadline) in self.leaving.items():
             if now >= deadline:
                 signal_child(pid, signal.SIGKILL)
+        for group in [group for group, deadline in self.orphans.items() if now >= deadline]:
+            del self.orphans[group]
+            signal_child(group, signal.SIGKILL, group=True)
         due = [child.due for child in self.children.values() if not child.pid and child is not without]
         late = [max(deadline, now + 1.0) for _, deadline in self.leaving.values()]
         self.wait(min([self.chores, now + longest, *due, *late]) - time.monotonic())
@@ -306,6 +327,8 @@ class Supervisor:
                 self.run_teardown()
             else:
                 self.stop_stage(names)
+        for group in self.orphans:
+            signal_child(group, signal.SIGKILL, group=True)
         late = list(self.leaving)
         if late and not self.await_end(late, 2.0):
             for pid in late:
