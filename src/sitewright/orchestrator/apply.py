@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from sitewright.config.settings import Settings
@@ -15,20 +14,20 @@ from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
 from sitewright.domain.identity import new_id
 from sitewright.domain.states import Power
-from sitewright.engines.base import Engine, InstanceSpec, JobResult, Observed
+from sitewright.engines.base import Engine, InstanceSpec, Observed
 from sitewright.errors import SitewrightError
-from sitewright.orchestrator import folders, steps
+from sitewright.orchestrator import steps
 from sitewright.orchestrator.apply_cron import Copy, CronApplier
+from sitewright.orchestrator.apply_release import ReleaseApplier, UsedFolders
 from sitewright.orchestrator.apply_sleep import SleepApplier
-from sitewright.orchestrator.canary import judge
 from sitewright.orchestrator.connections import Connections
 from sitewright.orchestrator.events import EventSpool
 from sitewright.orchestrator.health import Prober
 from sitewright.orchestrator.logs import LogStore, Source
 from sitewright.orchestrator.memory import ChannelMemory, MemoryStore
-from sitewright.orchestrator.model import RELEASE_COMMAND, Crash, Hook, HookState, Instance, Tree
+from sitewright.orchestrator.model import Crash, Instance
 from sitewright.orchestrator.routes import Routes
-from sitewright.orchestrator.specs import hook_spec, instance_spec
+from sitewright.orchestrator.specs import instance_spec
 from sitewright.orchestrator.visits import note_hands
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
@@ -37,16 +36,12 @@ from sitewright.system.processes import Runner
 
 log = logging.getLogger(__name__)
 
-TREE_RETRY_SECONDS = 30.0
-LAST_LINES = 10
 STOP_AGAIN_SECONDS = 1.0
 REFUSED_SECONDS = 2.0
 """The engine itself failed to start it: not tried again at once even while restarts are free."""
 
 EnsureTree = Callable[[DesiredChannel], Awaitable[None]]
 """Puts the wanted release's files on this disk. Raises SitewrightError."""
-UsedFolders = Callable[[DesiredChannel], frozenset[Path]]
-"""The folders of a channel that must not be deleted now: mounted by an instance, wanted, or served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +67,9 @@ class Applier:
     def __init__(self, tools: Tools, wake: Callable[[str], None], used_folders: UsedFolders) -> None:
         self._tools = tools
         self._wake = wake
-        self._used_folders = used_folders
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._cron = CronApplier(tools, self.launch)
+        self._releases = ReleaseApplier(tools, self._spawn, used_folders)
         self._sleep = SleepApplier(tools.engine, tools.memories, tools.events, tools.clock, self._spawn)
         self.started: Callable[[InstanceSpec], None] = lambda _: None
         """Told of each instance that was started."""
@@ -103,16 +98,10 @@ class Applier:
                 await self._remove(memory, instance)
             case steps.Probe(instance):
                 self._probe(desired, memory, instance)
-            case steps.RunHook():
-                self._run_hook(desired, memory, step)
-            case steps.EnsureTree(trial):
-                self._keep_tree(memory, replace(memory.trial_tree if trial else memory.tree, preparing=True), trial=trial)
-                self._spawn(desired.channel_id, self._fetch(desired, memory, trial=trial))
+            case steps.RunHook() | steps.EnsureTree() | steps.NoteTrial() | steps.DeleteFiles():
+                self._releases.do(desired, memory, step)
             case steps.NoteCron() | steps.StartRun() | steps.EndRun():
                 await self._cron.do(desired, memory, step)
-            case steps.DeleteFiles():
-                memory.deleting = True
-                self._spawn(desired.channel_id, self._delete(desired, memory))
             case steps.Freeze() | steps.Thaw() | steps.Trust() | steps.NoteSleep() | steps.NoteDeath() | steps.NoteVisit():
                 await self._sleep.do(desired, memory, step)
             case _:
@@ -135,8 +124,6 @@ class Applier:
                 memory.route = route
             case steps.NoteSlots(holders):
                 memory.slots = holders
-            case steps.NoteTrial():
-                self._note_trial(desired, memory, step)
             case steps.RemoveRoute():
                 self._tools.routes.remove(desired.channel_id)
                 memory.route = None
@@ -147,7 +134,7 @@ class Applier:
                 memory.visited_at = self._tools.clock.steady()
                 if desired.power is Power.OFF:
                     memory.crashes.clear()  # whoever switches it on again has probably mended it, and does not want to wait
-                self._spawn(desired.channel_id, self._prune(desired))
+                self._releases.prune(desired)
             case _:
                 raise TypeError(f"{type(step).__name__} is no step of a plan")
 
@@ -274,99 +261,3 @@ class Applier:
         if wait > 0.5:
             self._emit(desired, EventKind.INSTANCE_BACKOFF, f"{name} is started again in {wait:.0f} s (crash {crash.count} in a row).")
         self._tools.logs.say(self.source(desired, name), f"[sitewright] {name} {crash.reason}")
-
-    # --- releases ---
-    def _note_trial(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.NoteTrial) -> None:
-        """A release that was taken out because of its own failure says so with its last words."""
-        trial = step.trial
-        if trial is not None and trial.aborted and not judge(trial):
-            folder = self._tools.settings.paths.channel_logs(desired.site_id, desired.channel)
-            lines = self._tools.logs.tail(folder, "", LAST_LINES)
-            if lines:
-                words = "\n".join([trial.aborted, "Last lines of its output:", *(line.text[:400] for line in lines)])
-                trial = replace(trial, aborted=words)
-        if trial is None or memory.trial is None or memory.trial.release_id != trial.release_id:
-            memory.trial_tree = Tree()
-        memory.trial = trial
-        if step.kind is not None:
-            self._emit(desired, step.kind, step.text)
-
-    def _keep_hook(self, desired: DesiredChannel, memory: ChannelMemory, hook: Hook) -> None:
-        """Of the channel's own release, or of the one on trial; that of one on trial before, which is the channel's own now, is kept."""
-        own = desired.release.id if desired.release is not None else ""
-        if hook.release_id == own:
-            memory.hook = hook
-            return
-        if memory.trial_hook is not None and memory.trial_hook.release_id == own:
-            memory.hook = memory.trial_hook
-        memory.trial_hook = hook
-
-    def _run_hook(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.RunHook) -> None:
-        self._keep_hook(desired, memory, step.hook)
-        self._spawn(desired.channel_id, self._hook(desired, memory, step))
-
-    async def _hook(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.RunHook) -> None:
-        settings = self._tools.settings
-        job = hook_spec(settings, desired, step.wanted, new_id())
-        reason = "could not be run"
-        self._tools.logs.register(job.id, self.source(desired, RELEASE_COMMAND))
-        try:
-            make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
-            reason = _failure(await self._tools.engine.run(job), step)
-        except SitewrightError as error:
-            reason = f"could not be run: {error}"
-        finally:
-            self._tools.logs.release(job.id)
-            state = HookState.FAILED if reason else HookState.DONE
-            self._keep_hook(desired, memory, replace(step.hook, state=state, reason=reason))
-
-    async def _fetch(self, desired: DesiredChannel, memory: ChannelMemory, *, trial: bool) -> None:
-        """The files of the channel's own release, or of the one on trial."""
-        release = desired.canary.release if trial and desired.canary is not None else desired.release
-        problem = "The release's files could not be put in place."
-        try:
-            await self._tools.ensure_tree(replace(desired, release=release, canary=None))
-            problem = ""
-        except SitewrightError as error:
-            problem = str(error)
-        finally:
-            retry_at = self._tools.clock.now() + (TREE_RETRY_SECONDS if problem else 0.0)
-            self._keep_tree(memory, Tree(problem=problem, retry_at=retry_at), trial=trial)
-
-    @staticmethod
-    def _keep_tree(memory: ChannelMemory, tree: Tree, *, trial: bool) -> None:
-        if trial:
-            memory.trial_tree = tree
-        else:
-            memory.tree = tree
-
-    async def _prune(self, desired: DesiredChannel) -> None:
-        """Delete old releases, never one in use."""
-        releases = self._tools.settings.paths.release(desired.site_id, desired.channel, 0).parent
-        for folder in folders.old_releases(releases, self._used_folders(desired)):
-            await folders.delete(self._tools.runner, folder)
-
-    async def _delete(self, desired: DesiredChannel, memory: ChannelMemory) -> None:
-        paths = self._tools.settings.paths
-        channel = paths.channel(desired.site_id, desired.channel)
-        try:
-            await folders.delete(self._tools.runner, channel)
-            if not any(channel.parent.glob("*")):
-                await folders.delete(self._tools.runner, paths.site(desired.site_id))
-                await folders.delete(self._tools.runner, paths.caches / desired.site_id)
-            memory.deleted = True
-            memory.instances.clear()
-            memory.crashes.clear()
-            memory.serving = None
-        finally:
-            memory.deleting = False
-            self._tools.logs.forget(paths.channel_logs(desired.site_id, desired.channel))
-
-
-def _failure(result: JobResult, step: steps.RunHook) -> str:
-    """Why the release command failed, "" when it did not."""
-    if result.timed_out:
-        return f"took longer than {result.seconds:.0f} s"
-    if result.cancelled:
-        return "was cancelled"
-    return "" if result.exit.code == 0 else result.exit.in_words(step.wanted.scale.limits)
