@@ -14,25 +14,24 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from sitewright.builder.advice import explain_start
 from sitewright.domain.desired import ActualChannel, DesiredChannel
-from sitewright.domain.events import EventKind
 from sitewright.domain.sleep import SleepStage
 from sitewright.domain.traffic import HostTraffic
-from sitewright.engines.base import EngineState, Observed
+from sitewright.engines.base import Observed
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import steps
 from sitewright.orchestrator.apply import Applier, Tools
 from sitewright.orchestrator.apply_sleep import tell_wake
 from sitewright.orchestrator.desired import DesiredStore
-from sitewright.orchestrator.logs import Source
+from sitewright.orchestrator.look import Looker
 from sitewright.orchestrator.memory import ChannelMemory, Wake
 from sitewright.orchestrator.model import Actual, Serving, wanted_processes
-from sitewright.orchestrator.observe import Known, Trees, actual_of, index_of, memory_kill_text, new_memory_kills, presume
+from sitewright.orchestrator.observe import Known, Trees, actual_of, presume
 from sitewright.orchestrator.plan import plan
+from sitewright.orchestrator.problems import in_full
 from sitewright.orchestrator.report import of_channel, of_resting
 from sitewright.orchestrator.sleep import adopted
-from sitewright.orchestrator.specs import tree_of
+from sitewright.orchestrator.specs import tree_of, wanted_trees
 from sitewright.orchestrator.strays import FULL_LOOK_SECONDS, Strays
 from sitewright.orchestrator.view import EngineView
 from sitewright.orchestrator.visits import note_slots
@@ -47,26 +46,6 @@ OPENED_AT_ONCE = 20
 AT_ONCE = 8
 """Channels converged side by side, so that one slow start does not hold up the rest."""
 COALESCE_SECONDS = 0.002
-LAST_LINES = 10
-READ_LINES = 40
-"""Looked at for a known cause, and shown."""
-
-LOOK_AGAIN = (
-    steps.Start,
-    steps.Remove,
-    steps.Evacuate,
-    steps.MarkReady,
-    steps.NoteCrash,
-    steps.NoteServing,
-    steps.NoteSleep,
-    steps.NoteTrial,
-    steps.NoteVisit,
-    steps.StartRun,
-    steps.Thaw,
-    steps.Trust,
-)
-"""Steps after which there is at once something new to plan; those that go on in the background wake the loop when they end."""
-
 JUMP_SECONDS = 1.0
 """A wall clock that is off by more against the steady one has been set."""
 MOST_ROUNDS = 4
@@ -87,6 +66,7 @@ class Orchestrator:
         self._strays = Strays(store, self._view, tools.routes, self.applier)
         self.applier.started = lambda spec: self._view.started(spec, tools.clock.now())
         self.watch = ExitWatch(self.wake)
+        self._looker = Looker(tools, store, self._view, self.watch)
         self.listeners: list[Listener] = []
         self.looked: list[Callable[[str], None]] = []
         """Told of each channel as soon as it was looked at; ``listeners`` hear of all of a turn at its end."""
@@ -167,7 +147,7 @@ class Orchestrator:
     async def open(self) -> None:
         """Look at what runs already and give the router everything it should serve, before anything else is done."""
         self.store.load()
-        await self._observe()
+        self._dirty |= await self._looker.look()
         now = self.tools.clock.now()
         settled = await self._serve_settled()
         for number, channel_id in enumerate(self._most_urgent_first()):
@@ -261,7 +241,7 @@ class Orchestrator:
         """One observe → plan → apply for every channel that is due."""
         began = self.tools.clock.steady()
         self._notice_jump(began)
-        await self._observe()
+        self._dirty |= await self._looker.look()
         now = self.tools.clock.now()
         if not 0 <= now - self._full_at < FULL_LOOK_SECONDS:
             self._full_at = now
@@ -290,32 +270,6 @@ class Orchestrator:
         for channel_id, memory in self.tools.memories.in_memory():
             memory.move_times(jump)
             self._dirty.add(channel_id)
-
-    async def _observe(self) -> None:
-        self._view.ask()
-        everything = await self.tools.engine.observe()
-        for item in everything:
-            if not self.tools.logs.knows(item.spec.id):
-                self._adopt_logs(item)
-        self._dirty |= self._view.answer(everything)
-        self._tell_memory_kills(everything)
-        self.watch.update(everything)
-
-    def _tell_memory_kills(self, everything: tuple[Observed, ...]) -> None:
-        """Tell the owner when the memory limit killed a part of an instance that goes on: a server's worker, say."""
-        for item in everything:
-            if item.state is EngineState.EXITED or self.store.told(item.spec.channel_id) is None:
-                continue
-            own = self.tools.memories.of(item.spec.channel_id).instance(item.spec.id)
-            if new_memory_kills(own, item) and (desired := self.store.get(item.spec.channel_id)) is not None:
-                text = memory_kill_text(item)
-                self.tools.events.emit(EventKind.INSTANCE_OUT_OF_MEMORY, desired.site_id, desired.channel_id, text)
-
-    def _adopt_logs(self, item: Observed) -> None:
-        desired = self.store.get(item.spec.channel_id)
-        if desired is not None:
-            folder = self.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
-            self.tools.logs.register(item.spec.id, Source(folder, f"{item.spec.process}.{index_of(item)}"))
 
     def _tree_of(self, desired: DesiredChannel) -> Callable[[Serving], Path]:
         return lambda serving: tree_of(self.tools.settings.paths, desired, serving)
@@ -359,7 +313,7 @@ class Orchestrator:
                 self._view.done(channel_id, step)
             self._say(desired, memory, outcome.problem)
             self._schedule(memory, channel_id, outcome.next_at)
-            again = any(isinstance(step, LOOK_AGAIN) for step in outcome.steps)
+            again = any(isinstance(step, steps.LOOK_AGAIN) for step in outcome.steps)
             memory.settled = not again and self._is_settled(desired, memory, outcome)
         except (SitewrightError, OSError) as error:
             log.warning("channel.trouble", extra={"channel": channel_id, "reason": str(error)})
@@ -397,6 +351,12 @@ class Orchestrator:
                     self.tools.memories.save(channel_id)
         self.wake(channel_id)
 
+    def visit(self, channel_id: str) -> None:
+        """Somebody is with the channel: a terminal, say. Nothing happens for one of which nothing runs."""
+        memory = self.tools.memories.loaded(channel_id)
+        if memory is not None:
+            memory.visited_at = self.tools.clock.steady()
+
     def note_traffic(self, batch: Iterable[HostTraffic]) -> None:
         """Visitors were there: idle clocks begin anew. A channel of which nothing runs has none."""
         now, steady = self.tools.clock.now(), self.tools.clock.steady()
@@ -426,25 +386,13 @@ class Orchestrator:
 
     def _say(self, desired: DesiredChannel, memory: ChannelMemory, problem: str) -> None:
         """Keep the planner's words with the last lines of output beside them. Whoever asked for the change tells the timeline."""
-        if problem == memory.said:
-            return
-        memory.said = problem
-        memory.problem = problem
-        if not problem:
-            return
-        folder = self.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
-        lines = self.tools.logs.tail(folder, "", READ_LINES)
-        if lines:
-            known = explain_start([problem, *(line.text for line in lines)])
-            last = (line.text[:400] for line in lines[-LAST_LINES:])
-            memory.problem = "\n".join([problem, *([known] if known else []), "Last lines of its output:", *last])
+        if problem != memory.said:
+            memory.said = problem
+            folder = self.tools.settings.paths.channel_logs(desired.site_id, desired.channel)
+            memory.problem = in_full(problem, self.tools.logs, folder)
 
     def _used_folders(self, desired: DesiredChannel) -> frozenset[Path]:
         """Folders of the channel that must not be deleted: mounted by an instance, wanted, or served."""
-        used = {mount.source for item in self.observed(desired.channel_id) for mount in item.spec.box.mounts}
+        mounted = (mount.source for item in self.observed(desired.channel_id) for mount in item.spec.box.mounts)
         serving = self.tools.memories.of(desired.channel_id).serving
-        wanted = (desired.release, desired.canary.release if desired.canary is not None else None)
-        used.update(self._tree_of(desired)(Serving(release, desired.mode)) for release in wanted if release is not None)
-        if serving is not None:
-            used.add(self._tree_of(desired)(serving))
-        return frozenset(used)
+        return frozenset((*mounted, *(self._tree_of(desired)(each) for each in (*wanted_trees(desired), serving) if each is not None)))

@@ -26,6 +26,12 @@ def tree_of(paths: Paths, desired: DesiredChannel, serving: Serving) -> Path:
     return paths.release(desired.site_id, desired.channel, serving.release.number)
 
 
+def wanted_trees(desired: DesiredChannel) -> tuple[Serving, ...]:
+    """What is to run from the channel's folders: its release, and one on trial."""
+    tried = desired.canary.release if desired.canary is not None else None
+    return tuple(Serving(release, desired.mode) for release in (desired.release, tried) if release is not None)
+
+
 def _box(settings: Settings, desired: DesiredChannel, release: Release, wanted: Wanted, extra: dict[str, str]) -> Sandboxed:
     paths = settings.paths
     url = settings.url(desired.hosts[0]) if desired.hosts else ""

@@ -230,6 +230,23 @@ Step = (
 )
 
 
+LOOK_AGAIN = (
+    Start,
+    Remove,
+    Evacuate,
+    MarkReady,
+    NoteCrash,
+    NoteServing,
+    NoteSleep,
+    NoteTrial,
+    NoteVisit,
+    StartRun,
+    Thaw,
+    Trust,
+)
+"""Steps after which there is at once something new to plan; those that go on in the background wake the loop when they end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Steps in the order to do them, why it does not go on ("" while it does), and when to plan again at the latest."""

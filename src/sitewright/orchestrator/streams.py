@@ -63,6 +63,8 @@ class ExecSessions:
         """Start the command. Raises ConflictError when nothing runs, QuotaError for too many at a time."""
         self._check(request)
         box = await self._boxes.open(request.channel_id) if request.one_off else None
+        if box is None:
+            await self._orchestrator.rouse(request.channel_id, "a terminal")
         target = box or self._target(request)
         terminal = TerminalSize(request.rows, request.columns) if request.terminal else None
         try:
@@ -155,6 +157,7 @@ class ExecSessions:
     async def _watch(self, session: _Session) -> None:
         while True:
             await asyncio.sleep(PING_SECONDS)
+            self._orchestrator.visit(session.channel_id)
             if self._clock.steady() - session.heard_at > SILENCE_SECONDS:
                 log.info("exec.silent", extra={"session": session.id})
                 await session.process.kill()

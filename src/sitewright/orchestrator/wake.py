@@ -247,7 +247,8 @@ class WakeServer:
     async def open(self) -> None:
         """Listen. Raises OSError."""
         listener = inherited() or make_listener(self._path)
-        self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Conversation(self), sock=listener, backlog=BACKLOG)
+        # Not create_unix_server: from Python 3.13 on it would remove the socket's path at the end, which is there for whoever comes next.
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Conversation(self), sock=listener, backlog=BACKLOG)
 
     async def close(self) -> None:
         """Stop listening and let go of everybody; the socket stays for whoever comes next."""
