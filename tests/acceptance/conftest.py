@@ -38,22 +38,19 @@ def platform() -> Iterator[Platform]:
             running.clear_away()
 
 
-TOLD = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Figures of the stories are collected here."""
-    config.stash[TOLD] = []
+FIGURE = "figure"
 
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says a figure at the end of the run, whether or not its story passed."""
-    return request.config.stash[TOLD].append
+    """Says a figure at the end of the run, whether or not its story passed; it is in the junit file, too."""
+    return lambda text: request.node.user_properties.append((FIGURE, text))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if told := config.stash[TOLD]:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []) if report.when == "call"]
+    told = [text for report in reports for name, text in report.user_properties if name == FIGURE]
+    if told:
         terminalreporter.section("figures")
         terminalreporter.write("\n".join(told) + "\n")
