@@ -11,6 +11,7 @@ import pytest
 
 from sitewright.commands.nginx import check_argv, run_argv, version_argv
 from sitewright.router.binary import parse_version
+from sitewright.router.lanes import SITE_CONNECTIONS, kept_lanes, plain_lanes
 from sitewright.router.pages import PAGES, fill, html, problem
 from sitewright.router.render import RouterConfig, parent_domains, render_config
 
@@ -56,6 +57,26 @@ def test_no_location_lets_an_app_steer_nginx_or_hides_its_errors():
     assert not any(re.search(r"proxy_(ignore_headers|set_header|cookie_domain|hide_header)", body) for body in apps)
 
 
+def test_every_way_to_an_app_is_counted_and_the_last_try_of_it_is_told_apart():
+    lanes = [*plain_lanes(), *kept_lanes(("auth_request /../wake;",))]
+    assert len({lane.name for lane in lanes}) == len(lanes)
+    for lane in lanes:
+        assert f"limit_conn sites {SITE_CONNECTIONS};" in lane.rules
+        assert sum(rule.startswith("error_page 502 ") for rule in lane.rules) == 1
+        assert ("auth_request /../wake;" in lane.rules) == lane.name.startswith("wake_")
+        assert ("proxy_request_buffering off;" in lane.rules) == ("stream" in lane.name)
+        assert lane.slot.startswith("a") == lane.name.endswith("_again")
+
+
+def test_only_the_wake_socket_is_told_of_hosts_and_it_is_told_nothing_else():
+    questions = [body for body in blocks(render_config(CONFIG), "location") if "proxy_pass http://sitewright_wake/;" in body]
+    assert len(questions) == 2
+    for body in questions:
+        assert "internal;" in body
+        assert "proxy_pass_request_headers off;" in body
+        assert "proxy_pass_request_body off;" in body
+
+
 def test_the_manager_is_a_server_of_its_own_and_unknown_hosts_have_the_default_one():
     text = render_config(CONFIG)
     assert "server_name sitewright.sites.example.org;" in text
@@ -81,7 +102,7 @@ def test_pages_are_complete_and_say_what_to_do():
         text = html(page, "%{refresh}|%{title}|%{accent}|%{status}|%{heading}|%{text}|%{hint}")
         assert page.hint
         assert (f'content="{page.refresh}"' in text) == bool(page.refresh)
-        assert json.loads(problem(page).replace('<!--# echo var="request_id" -->', "id"))["request_id"] == "id"
+        assert json.loads(problem(page).replace('<!--# echo var="told_id" -->', "id"))["request_id"] == "id"
 
 
 def test_a_value_that_was_forgotten_is_an_error():

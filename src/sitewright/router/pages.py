@@ -152,7 +152,7 @@ def problem(page: Page) -> str:
         "detail": page.text,
         "resolution": page.hint,
         "code": page.name,
-        "request_id": '<!--# echo var="request_id" -->',
+        "request_id": '<!--# echo var="told_id" -->',
     }
     return json.dumps(fields, ensure_ascii=False).replace('\\"', '"') + "\n"
 

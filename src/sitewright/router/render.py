@@ -15,7 +15,7 @@ from sitewright.router.policy import zone_lines
 
 WAKES_PER_SECOND = 200
 """How often the orchestrator is asked for one host name in the long run; SITE_CONNECTIONS may come at once."""
-WAKE_TRIES = 8
+WAKE_TRIES = 4
 
 _TYPES = {
     "text/html": "html htm shtml",
@@ -203,14 +203,14 @@ def render_config(config: RouterConfig) -> str:
         values[f"{name}_root"] = _lines(12, (f"root {config.run}/r/$host/{folder};", _CAREFULLY % config.run))
         values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
-    values["page_location"] = fill(_template("page.conf.tmpl"), values)
     changed = fill(_template("changed.conf.tmpl"), values).rstrip("\n")
     for name, meanwhile in (("absent_locations", ""), ("app_absent_locations", changed)):
         values[name] = fill(_template("absent.conf.tmpl"), {**values, "changed_meanwhile": meanwhile})
     values["gate"] = fill(_template("gate.conf.tmpl"), values).rstrip("\n")
     values["lanes"] = _lanes(values)
-    for name, request_id in (("wake", "$request_id"), ("php_wake", "$http_x_request_id")):
-        values[name] = fill(_template("wake.conf.tmpl"), {**values, "request_id": request_id})
+    for server, request_id in (("", "$request_id"), ("php_", "$http_x_request_id")):
+        for name in ("wake", "page"):
+            values[f"{server}{name}"] = fill(_template(f"{name}.conf.tmpl"), {**values, "request_id": request_id})
     return fill(_template("nginx.conf.tmpl"), values)
 
 

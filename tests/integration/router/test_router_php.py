@@ -165,3 +165,12 @@ def test_php_sets_the_cookie_of_its_channel_and_limits_hold(router, php):
     assert [cookie[:8] for cookie in answers[0].headers.get_all("set-cookie")] == ["id=1; do", "sw_slot="]
     assert answers[-1].status == 429
     assert router.get("phpkept.example.test", "/style.css").text == "c{}"
+
+
+def test_a_page_of_the_private_server_has_the_request_id_that_the_log_has(router, php):
+    files = {"public": router.folder / "sites" / "php", "sockets": (gone(router),), "fastcgi_root": str(php)}
+    router.route("phpid.example.test", **files)
+    with Gate(router.settings.paths.wake_socket, lambda _host, _patience: 403):
+        got = router.get("phpid.example.test", "/page.php")
+    assert (got.status, json.loads(got.body)["request_id"]) == (502, got.headers["x-request-id"])
+    eventually(lambda: got.headers["x-request-id"] in router.log("access.log"), "the line is written")

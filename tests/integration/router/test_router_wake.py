@@ -240,11 +240,39 @@ def test_it_is_asked_once_and_then_the_page_is_shown(router):
             assert len(gate.asked) == 1
 
 
-def test_one_put_to_sleep_again_before_it_was_asked_is_not_called_crashed(router):
-    router.route("again.example.test", presence=Presence.ASLEEP)
-    with Gate(router.settings.paths.wake_socket, lambda _host, _patience: 204):
-        got = router.request("GET", "again.example.test", headers=BROWSER)
+@pytest.mark.parametrize("path", ["/none", "/.env"])
+def test_one_that_sleeps_again_before_it_was_asked_is_woken_again_and_is_not_called_crashed(router, path):
+    public = router.public("again", style_css="b{}")
+    router.route("again.example.test", presence=Presence.ASLEEP, public=public, affinity=Affinity.COOKIE)
+    with Gate(router.settings.paths.wake_socket, lambda _host, _patience: 204) as gate:
+        got = router.request("GET", "again.example.test", path, headers=BROWSER)
     assert (got.status, "waking up" in got.text) == (503, True)
+    assert len(gate.asked) == 2
+
+
+def test_a_site_without_a_process_or_a_file_shows_what_it_is_not_an_error(router):
+    router.route("bare.example.test", presence=Presence.RUNNING)
+    assert "is starting" in router.request("GET", "bare.example.test", headers=BROWSER).text
+
+
+def test_whoever_goes_away_is_no_longer_waited_for(router):
+    """The orchestrator sees that the connection ends, and lets go."""
+    router.route("impatient.example.test", presence=Presence.ASLEEP)
+    path = router.settings.paths.wake_socket
+    path.unlink(missing_ok=True)
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(16)
+        visitor = socket.create_connection(("127.0.0.1", router.settings.http_port))
+        visitor.sendall(b"GET / HTTP/1.1\r\nHost: impatient.example.test\r\n\r\n")
+        question, _ = listener.accept()
+        assert question.recv(4096).startswith(b"GET / HTTP/1")
+        visitor.close()
+        question.settimeout(20)
+        assert question.recv(1) == b""
+        question.close()
+    path.unlink()
 
 
 @pytest.mark.parametrize("presence", [Presence.CRASHED, Presence.STOPPED])
