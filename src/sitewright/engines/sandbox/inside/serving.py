@@ -69,7 +69,8 @@ def serve(job: Job, script: types.CodeType) -> None:
     program = script.co_filename
     os.environ.clear()
     os.environ.update(job.env)
-    if job.env.get("LISTEN_FDS"):
+    # A command that names the descriptor itself is not told of it a second time: gunicorn would take it twice.
+    if job.env.get("LISTEN_FDS") and not any("fd://" in word for word in job.argv):
         os.environ["LISTEN_PID"] = str(os.getpid())
     time.tzset()
     sys.dont_write_bytecode = bool(job.env.get("PYTHONDONTWRITEBYTECODE"))
