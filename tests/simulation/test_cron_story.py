@@ -13,7 +13,7 @@ from sitewright.domain.processes import Listen, ProcessScale, ProcessSpec, Sched
 from sitewright.domain.sleep import SleepPolicy
 from sitewright.domain.states import Power
 from sitewright.orchestrator import steps
-from sitewright.orchestrator.cron import LONGEST_RUN_SECONDS
+from sitewright.orchestrator.cron import LONGEST_RUN_SECONDS, MOST_AT_ONCE
 from sitewright.testing.orchestra import CHANNEL_ID, Machine, channel, release
 
 TICK = "cron-tick"
@@ -101,6 +101,14 @@ async def test_runs_overlap_where_that_was_asked_for(machine):
     await machine.settle(100)
     assert len(machine.instances(TICK)) == 2
     assert not told(machine, EventKind.CRON_SKIPPED)
+
+
+async def test_ten_runs_of_a_site_go_on_at_most(machine):
+    crons = [ProcessSpec(f"cron-{n}", "tick", schedule=Schedule("* * * * *", overlap=True)) for n in range(4)]
+    await machine.put(channel(1, release(1, ProcessSpec("web", "serve", Listen.FD), *crons)))
+    await machine.settle(300, step=5)
+    assert sum(len(machine.instances(f"cron-{n}")) for n in range(4)) == MOST_AT_ONCE
+    assert any("10 runs of this site go on" in text for text in told(machine, EventKind.CRON_SKIPPED))
 
 
 async def test_what_was_due_while_nobody_looked_is_told_and_not_made_up_for(machine):

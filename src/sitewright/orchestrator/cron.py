@@ -20,7 +20,7 @@ SET_BACK_SECONDS = 86_400.0
 MOST_REMEMBERED = 32
 """Due times that were run: a clock that was set back runs none of them again."""
 MOST_AT_ONCE = 10
-"""Runs of one process that may overlap, even when overlap was asked for."""
+"""Runs of one channel that may go on side by side, whatever was asked for: each may take as much memory as a web process."""
 LONGEST_RUN_SECONDS = 86_400.0
 LOST_SECONDS = 10.0
 """A run that was noted so long ago and is not there has never begun, or went down with the machine."""

@@ -26,6 +26,8 @@ class Jobs:
 
     steps: list[Step] = field(default_factory=list)
     next_at: float | None = None
+    running: int = 0
+    """Runs of cron processes under way, those that these steps start included."""
 
     def wake_at(self, at: float) -> None:
         """Plan again no later than *at*."""
@@ -55,6 +57,7 @@ def plan_jobs(desired: DesiredChannel, actual: Actual, now: float) -> Jobs:
             _look_after(instance, jobs)
         elif is_job(instance.process):
             runs.setdefault(instance.process, []).append(instance)
+            jobs.running += _goes_on(instance)
     for process in dict.fromkeys((*wanted, *states, *runs)):
         state = _tend(desired, states.get(process, CronState(process)), runs.get(process, []), now, jobs)
         if process in wanted:
@@ -144,20 +147,25 @@ def _due(what: _Clockwork, state: CronState, runs: list[Instance], now: float, j
         if found.state != state and not found.missed:
             jobs.steps.append(NoteCron(found.state))
         return
-    running = sum(1 for run in runs if run.state in LIVE_STATES or run.state is InstanceState.STOPPING)
-    if running >= (MOST_AT_ONCE if schedule.overlap else 1):
-        jobs.steps.append(_left_out(found, schedule, running))
+    before = any(_goes_on(run) for run in runs)
+    if jobs.running >= MOST_AT_ONCE or (before and not schedule.overlap):
+        why = f"{jobs.running} runs of this site go on" if jobs.running >= MOST_AT_ONCE else "the run before still goes on"
+        jobs.steps.append(_left_out(found, schedule, why))
         return
+    jobs.running += 1
     taken = {run.index for run in runs}
     index = next(number for number in range(1, len(taken) + 2) if number not in taken)
     jobs.steps.append(StartRun(what.wanted, index, found, what.mode))
 
 
-def _left_out(found: Look, schedule: Schedule, running: int) -> NoteCron:
+def _goes_on(run: Instance) -> bool:
+    return run.state in LIVE_STATES or run.state is InstanceState.STOPPING
+
+
+def _left_out(found: Look, schedule: Schedule, why: str) -> NoteCron:
     """The first is told at once, the others together when the run that goes on has ended."""
     state = replace(found.state, skipped=found.state.skipped + 1)
-    goes_on = "the run before still goes on" if running == 1 else f"{running} runs still go on"
-    text = f"{state.process}, due at {_when(found.due, schedule)}, was left out: {goes_on}."
+    text = f"{state.process}, due at {_when(found.due, schedule)}, was left out: {why}."
     return NoteCron(state, ((EventKind.CRON_SKIPPED, text),) if state.skipped == 1 else ())
 
 
