@@ -20,8 +20,8 @@ from sitewright.testing.platform import Platform
 from sitewright.testing.witness import Witness
 
 BODY = bytes(range(256)) * 400
-FREEZES = {"freeze_after_seconds": 0.5, "stop_after_seconds": 3600}
-STOPS = {"freeze_after_seconds": 0, "stop_after_seconds": 0.5}
+FREEZES = {"freeze_after_seconds": 1, "stop_after_seconds": 3600}
+STOPS = {"freeze_after_seconds": 0, "stop_after_seconds": 1}
 VISIT_SECONDS = 60.0
 
 
@@ -35,7 +35,7 @@ def settle(sites: Sequence[Witness], *, seconds: float = 180.0) -> None:
 
 
 def sleepers(platform: Platform, app: Path, folder: Path, count: int) -> list[Witness]:
-    """So many sites, made at the same time; half of them freeze, half of them stop, each after half a second without visitors."""
+    """So many sites, made at the same time; half of them freeze, half of them stop, each after a second without visitors."""
     made = [Witness(platform, f"storm-{number}", app, folder / str(number)) for number in range(count)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(Witness.create, made))
