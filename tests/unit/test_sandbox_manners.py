@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sitewright.domain.limits import Limits
-from sitewright.engines.sandbox.manners import Manners
+from sitewright.engines.sandbox.manners import Manners, busy_ones
 from sitewright.system.cgroups import ControlGroups
 from sitewright.system.hierarchy import Hierarchy
 
@@ -23,6 +23,7 @@ class Kernel:
         self.weights = {"alices": 100, "charlies": 200}
         self.used = dict.fromkeys(self.weights, 0.0)
         self.reads = 0
+        self.idle = 0.0
         for name, weight in self.weights.items():
             (root / "sw-test/sites" / name).mkdir(parents=True)
             (root / "sw-test/sites" / name / "cpu.weight").write_text(str(weight))
@@ -38,6 +39,10 @@ class Kernel:
     def running(self) -> dict[str, int]:
         self.reads += 1
         return self.weights
+
+    def idling(self) -> float:
+        self.idle += 0.25
+        return self.idle
 
     def weight(self, name: str) -> int:
         return int((self.root / "sw-test/sites" / name / "cpu.weight").read_text())
@@ -58,14 +63,14 @@ def look_through(manners: Manners, kernel: Kernel, start: float, seconds: float,
 
 
 def test_who_takes_a_whole_processor_gives_way_within_a_second_and_the_quiet_one_keeps_its_weight(kernel: Kernel) -> None:
-    manners = Manners(kernel.groups, kernel.running)
+    manners = Manners(kernel.groups, kernel.running, kernel.idling)
     look_through(manners, kernel, 0.0, 1.0, charlies=1.0, alices=0.05)
     assert manners.busy == {"charlies"}
     assert (kernel.weight("charlies"), kernel.weight("alices")) == (12, 100)
 
 
 def test_once_it_is_calm_it_weighs_what_it_did(kernel: Kernel) -> None:
-    manners = Manners(kernel.groups, kernel.running)
+    manners = Manners(kernel.groups, kernel.running, kernel.idling)
     now = look_through(manners, kernel, 0.0, 1.0, charlies=1.0)
     now = look_through(manners, kernel, now, 1.5)
     assert manners.busy == {"charlies"}
@@ -74,14 +79,23 @@ def test_once_it_is_calm_it_weighs_what_it_did(kernel: Kernel) -> None:
 
 
 def test_while_nobody_is_busy_no_single_instance_is_looked_at(kernel: Kernel) -> None:
-    manners = Manners(kernel.groups, kernel.running)
-    look_through(manners, kernel, 0.0, 10.0, charlies=0.2, alices=0.2)
+    manners = Manners(kernel.groups, kernel.running, kernel.idling)
+    look_through(manners, kernel, 0.0, 10.0, charlies=0.02, alices=0.02)
     assert kernel.reads == 1
+
+
+def test_while_no_processor_is_free_the_busiest_give_way_however_little_each_of_them_gets() -> None:
+    taken = {"alices": 0.04, "bobs": 0.17, "charlies": 0.2}
+    assert busy_ones(taken, 1.0, free=True) == []
+    assert busy_ones(taken, 1.0, free=False) == ["bobs", "charlies"]
+    assert busy_ones({"alices": 0.6, "charlies": 2.0}, 1.0, free=False) == ["alices", "charlies"]
+    assert busy_ones({"alices": 0.01}, 1.0, free=False) == []
+    assert busy_ones({}, 1.0, free=False) == []
 
 
 def test_a_light_weight_that_an_earlier_engine_left_is_put_right(kernel: Kernel) -> None:
     (kernel.root / "sw-test/sites/alices/cpu.weight").write_text("6")
-    Manners(kernel.groups, kernel.running).look(0.25)
+    Manners(kernel.groups, kernel.running, kernel.idling).look(0.25)
     assert kernel.weight("alices") == 100
 
 

@@ -131,6 +131,15 @@ class ControlGroups:
         """Change a group's share of the processors against its neighbours'. Raises OSError when it is gone."""
         self._weigh(f"{branch_of(name)}/{name}", weight)
 
+    def weight(self, name: str) -> int:
+        """A group's share now, as version 2 counts it; 0 when it does not exist."""
+        folder = self._folder("cpu", name)
+        if folder is None:
+            return 0
+        if self.hierarchy.is_v2("cpu"):
+            return number(folder / "cpu.weight")
+        return -(-number(folder / "cpu.shares") * USUAL_WEIGHT // 1024)
+
     def _top(self, controller: str) -> Path | None:
         root = self.hierarchy.folder(controller)
         return None if root is None else root / self.parent
