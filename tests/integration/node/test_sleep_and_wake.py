@@ -27,7 +27,7 @@ async def node():
 
 
 def site(name, sleep, **env):
-    spec = ProcessSpec("web", "exec python3 -S app.py", Listen.FD, HealthCheck(startup_seconds=20))
+    spec = ProcessSpec("web", "exec python3 -S app.py", Listen.FD, HealthCheck(startup_seconds=120))
     release = Release(new_id(), 1, "", Blueprint("python", "host", (spec,), None))
     scale = (ProcessScale("web", 1, stop_grace_seconds=1.0),)
     hosts = (f"{name}.localhost",)
@@ -94,13 +94,13 @@ async def test_a_thousand_visitors_may_wait_and_go_away_again(node):
         _, writer = await asyncio.open_unix_connection(str(node.settings.paths.wake_socket))
         writer.write(b"GET / HTTP/1.1\r\nHost: w\r\nX-Sitewright-Host: bob.localhost\r\nX-Sitewright-Patience: client\r\n\r\n")
         visitors.append(writer)
-    await until(waiting(node, 1000), "all of them wait")
+    await until(waiting(node, 1000), "all of them wait", 40)
     for writer in visitors[:990]:
         writer.close()
-    await until(waiting(node, 10), "who goes away is let go")
+    await until(waiting(node, 10), "who goes away is let go", 40)
     waits.unlink()
     assert await node.ask("bob.localhost") == 204
-    await until(waiting(node, 0), "all are told")
+    await until(waiting(node, 0), "all are told", 40)
     for writer in visitors:
         writer.close()
         await writer.wait_closed()
