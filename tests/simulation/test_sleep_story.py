@@ -424,3 +424,29 @@ async def test_a_visitor_who_goes_away_is_forgotten_and_it_wakes_all_the_same(ma
     assert len(wakes) == 0
     await machine.settle(3)
     assert await stage(machine) == "awake"
+
+
+async def test_a_wake_that_comes_to_nothing_does_not_keep_it_awake_for_ever(machine):
+    desired = await stopped(machine)
+    machine.deaf.add("release1")
+    machine.orchestrator.tools.memories.of(CHANNEL_ID).start_seconds.clear()
+    assert await Wakes(machine.orchestrator).wait(HOST, 0.01) is HTTPStatus.UNAUTHORIZED
+    await machine.put(replace(desired, generation=2, power=Power.OFF))
+    await machine.settle(200, step=1.0)
+    machine.deaf.clear()
+    await machine.put(replace(desired, generation=3))
+    await machine.settle(70)
+    assert await stage(machine) == "frozen"
+    assert EventKind.WOKE not in kinds(machine)
+
+
+async def test_a_clock_that_jumps_does_not_end_one_that_starts(machine):
+    machine.deaf.add("release1")
+    await machine.put(replace(channel(1, release(1)), sleep=POLICY))
+    await machine.settle(3)
+    before = machine.instances()
+    machine.clock.jump(86400.0)
+    await machine.settle(3)
+    machine.deaf.clear()
+    await machine.settle(3)
+    assert (machine.instances(), machine.routed()) == (before, 1)

@@ -20,6 +20,9 @@ from sitewright.system.clock import Clock
 
 log = logging.getLogger(__name__)
 
+FORGOTTEN_SECONDS = 180.0
+"""Nobody waits for so long: it was switched off or scaled to nothing meanwhile, and may sleep again later."""
+
 Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
 """Lets work for a channel go on in the background."""
 
@@ -139,6 +142,8 @@ def tell_wake(tools: Teller, desired: DesiredChannel, memory: ChannelMemory) -> 
     elif awake and memory.said:
         memory.wake = None
         tools.events.emit(EventKind.WAKE_FAILED, desired.site_id, desired.channel_id, f"Could not be woken for {wake.who}. {memory.said}")
+    elif awake and tools.clock.steady() - wake.at > FORGOTTEN_SECONDS:
+        memory.wake = None
 
 
 def _exact(seconds: float) -> str:

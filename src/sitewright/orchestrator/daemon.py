@@ -266,6 +266,7 @@ class Orchestrator:
             return
         log.warning("clock.jumped", extra={"seconds": round(jump, 1)})
         self._dirty.update(channel_id for _, _, channel_id in self._timers)
+        self._dirty.update(channel_id for _, _, channel_id in self._timers)
         self._timers.clear()
         for channel_id, memory in self.tools.memories.in_memory():
             memory.move_times(jump)
