@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sitewright import domain
+from sitewright.domain.backoff import restart_delay
 from sitewright.domain.route import Affinity, ChannelRoute, Presence
 from sitewright.domain.sleep import SleepStage
 from sitewright.orchestrator.canary import Trial
@@ -183,6 +184,20 @@ class ChannelMemory:
         self.crashes = {key: replace(crash, not_before=crash.not_before + seconds) for key, crash in self.crashes.items()}
         self.tree = replace(self.tree, retry_at=self.tree.retry_at + seconds) if self.tree.retry_at else self.tree
         self.next_at = None
+
+    def nothing_to_come(self, now: float, started: Mapping[str, float]) -> None:
+        """After a restart: what is said to have happened later than *now* was written while the wall clock was wrong, and counts as now.
+
+        *started*: when the engine started each instance, by the wall clock of then.
+        """
+        for instance_id, at in started.items():
+            if at > now:
+                self.instance(instance_id).moved = now - at
+        for own in self.instances.values():
+            own.ready_since = min(own.ready_since, now) if own.ready_since is not None else None
+            own.evacuating_since = min(own.evacuating_since, now) if own.evacuating_since is not None else None
+        for key, crash in self.crashes.items():
+            self.crashes[key] = replace(crash, not_before=min(crash.not_before, now + restart_delay(crash.count)))
 
     @property
     def at_rest(self) -> bool:

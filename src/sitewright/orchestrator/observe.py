@@ -39,9 +39,11 @@ def memory_kill_text(observed: Observed) -> str:
 
 def presume(memory: ChannelMemory, observed: Iterable[Observed], now: float) -> None:
     """After a restart without memory: who has run for a while is taken for ready, so that its route stays while nobody has looked."""
+    there = tuple(observed)
+    memory.nothing_to_come(now, {item.spec.id: item.started_at for item in there})
     if memory.known:
         return
-    for item in observed:
+    for item in there:
         if item.state is not EngineState.EXITED and now - item.started_at > 5.0:
             memory.instance(item.spec.id).ready_since = item.started_at
     memory.known = True
