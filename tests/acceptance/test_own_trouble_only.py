@@ -104,6 +104,7 @@ def visitors(alices: VisitedSite, charlies: VisitedSite, tell: Tell, request: py
 def test_ten_thousand_forks_end_at_the_limit_and_are_told(trouble: Trouble, visitors: Crowd) -> None:
     trouble.start("forks")
     visitors.go_on(until=trouble.told("reached its limit of 128 processes and threads"), seconds=60)
+    visitors.go_on(until=lambda: trouble.said("forks") != "", seconds=60)
     assert int(trouble.said("forks").split()[0]) < 140
 
 
