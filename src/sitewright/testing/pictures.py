@@ -22,10 +22,13 @@ def pages(site: str) -> dict[str, str]:
         "sites": "/sites/",
         "new": "/new/",
         "site": f"/sites/{site}/",
+        "releases": f"/sites/{site}/releases/",
+        "timeline": f"/sites/{site}/timeline/",
         "logs": f"/sites/{site}/logs/",
         "settings": f"/sites/{site}/settings/",
         "account": "/accounts/",
         "platform": "/platform/",
+        "plans": "/platform/plans/",
     }
 
 

@@ -12,7 +12,7 @@ from sitewright.manager.sites.scale import WEB
 from sitewright.manager.sites.schemas_running import CanaryOut, CronOut, PolicyOut, ProcessOut, SettingsOut
 from sitewright.manager.sites.state import ASLEEP, is_static
 
-STAGE_WORDS = {SleepStage.FROZEN.value: "Frozen", SleepStage.STOPPED.value: "Stopped to free its memory"}
+STAGE_WORDS = {SleepStage.FROZEN.value: "Frozen", SleepStage.STOPPED.value: "Stopped"}
 
 
 @dataclass(frozen=True, slots=True)
