@@ -56,7 +56,7 @@ def test_a_sleeping_site_says_so_and_can_be_woken(alice: Client, cast: Cast, bro
     stage.node.behaviour.sleep = "frozen"
     heard(stage, shop)
     page = text(alice.get("/sites/shop/"))
-    assert "wakes on the next visit · <span class="nowrap">48 MB freed" in page
+    assert 'wakes on the next visit · <span class="nowrap">48 MB freed' in page
     assert "Frozen since" in page
     assert "sleeping" in text(alice.get("/sites/"))
     assert 'id="wake"' not in text(browse(cast.vera).get("/sites/shop/"))
