@@ -28,6 +28,18 @@ from sitewright.testing.sandbox_lab import SandboxLab, install_tools
 SITE_PACKAGES = ".venv/lib/python3.11/site-packages"
 WARM = ("gunicorn", "--workers", "1", "--threads", "2", "--worker-class", "gthread", "app:app")
 GUNICORN = "exec env LISTEN_PID=$$ gunicorn --workers 1 --threads 2 --worker-class gthread app:app"
+_NOT_FLASKS = (
+    "django*",
+    "fastapi*",
+    "starlette*",
+    "pydantic*",
+    "uvicorn*",
+    "websockets*",
+    "httptools*",
+    "anyio*",
+    "whitenoise*",
+    "sqlparse*",
+)
 FLASK_APP = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef hello():\n    return 'hello'\n"
 
 
@@ -44,12 +56,12 @@ def shared_packages() -> Path:
 
 
 def tenants_environment(target: Path) -> None:
-    """A virtual environment as a build makes it at /app/.venv, with the packages of the lock, into the folder *target*.
+    """A virtual environment as a build makes it at /app/.venv, with Flask and gunicorn, into the folder *target*.
 
     A copy of the parents' own with the right first line in its scripts: a build installs the same files.
     """
     source = warm_folder(Settings(home=shared_packages().parent))
-    shutil.copytree(source, target / ".venv", symlinks=True)
+    shutil.copytree(source, target / ".venv", symlinks=True, ignore=shutil.ignore_patterns(*_NOT_FLASKS))
     for script in (target / ".venv/bin").iterdir():
         if script.is_file() and not script.is_symlink() and script.read_bytes().startswith(b"#!"):
             script.write_bytes(script.read_bytes().replace(os.fsencode(_made_at(source)), b"/app/.venv", 1))

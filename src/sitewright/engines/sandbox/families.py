@@ -15,11 +15,14 @@ _COMMON = (
     "email.parser", "email.utils", "fractions", "functools", "hashlib", "hmac", "html", "html.parser", "http.client", "http.cookies",
     "importlib.metadata", "inspect", "json", "logging.config", "mimetypes", "pathlib", "queue", "random", "secrets", "shutil", "sqlite3",
     "ssl", "statistics", "string", "subprocess", "tempfile", "traceback", "unicodedata", "urllib.request", "uuid", "xml.etree.ElementTree",
-    "zoneinfo",
 )  # fmt: skip
 """Of the standard library. Not multiprocessing: it makes a key for its connections when it is imported, which copies would share."""
-_GUNICORN = ("gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.gthread", "gunicorn.workers.sync", "gunicorn.http.wsgi")
-"""Not gunicorn.config: its defaults are the user, folder and variables of the process that imports it."""
+_GUNICORN = (
+    *("argparse", "gunicorn.config", "gunicorn.app.wsgiapp", "gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.gthread"),
+    *("gunicorn.workers.sync", "gunicorn.http.wsgi"),
+)
+"""gunicorn.config has the user, folder and variables of the process that imports it as defaults: the parent imports as the user and in
+the folder that all sites have inside, and a site with other variables imports it anew."""
 _FLASK = ("flask", "flask.json", "flask.cli", "flask.testing", "flask.views", "jinja2.ext", "werkzeug.middleware.proxy_fix")
 _DJANGO = (
     "django", "django.conf", "django.apps", "django.core.handlers.wsgi", "django.core.handlers.asgi", "django.core.wsgi",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sitewright.commands import bwrap
 from sitewright.config.settings import Settings
-from sitewright.engines.base import APP_DIRECTORY, InstanceSpec
+from sitewright.engines.base import APP_DIRECTORY, DATA_DIRECTORY, InstanceSpec
 from sitewright.engines.sandbox.families import Family, family_of
 from sitewright.engines.sandbox.rootfs import INSIDE_UID, Base
 from sitewright.engines.sandbox.spawn import Process, children, spawn
@@ -38,7 +38,15 @@ WARM_UP_SECONDS = 60.0
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
 _INSIDE = Path(__file__).with_name("inside")
 _SHOWN = "/sitewright/inside"
-_ENVIRONMENT = (("PATH", "/usr/bin:/bin"), ("LANG", "C.UTF-8"), ("PYTHONUNBUFFERED", "1"), ("PYTHONDONTWRITEBYTECODE", "1"))
+_ENVIRONMENT = (
+    ("PATH", "/usr/bin:/bin"),
+    ("HOME", DATA_DIRECTORY),
+    ("LANG", "C.UTF-8"),
+    ("PORT", str(InstanceSpec.__dataclass_fields__["port"].default)),
+    ("PYTHONUNBUFFERED", "1"),
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+)
+"""What modules find that look at a variable while they are imported; an app with another value imports them anew."""
 
 
 class WarmStartError(EngineError):
@@ -199,7 +207,7 @@ class WarmParents:
         loop = asyncio.get_running_loop()
         parent.engine.setblocking(False)
         try:
-            parent.engine.send(json.dumps(family.modules).encode())
+            parent.engine.send(json.dumps({"modules": family.modules, "user": INSIDE_UID}).encode())
             async with asyncio.timeout(WARM_UP_SECONDS):
                 parent.ready = bool(await loop.sock_recv(parent.engine, 65536))
             while parent.ready and not parent.process.ended.is_set():
@@ -226,7 +234,7 @@ class WarmParents:
         shown += (*bwrap.bind(str(self.packages), f"{APP_DIRECTORY}/.venv"), *bwrap.bind(str(_INSIDE), _SHOWN), *bwrap.sealed())
         kept = [part for name in _CAPABILITIES for part in ("--cap-add", name)]
         spaces = ("--unshare-ipc", "--unshare-uts", "--unshare-net", "--hostname", "warm", "--new-session", "--cap-drop", "ALL", *kept)
-        options = (*spaces, *shown, *bwrap.environment(_ENVIRONMENT), "--chdir", "/")
+        options = (*spaces, *shown, *bwrap.environment(_ENVIRONMENT), "--chdir", APP_DIRECTORY)
         return (bwrap.BWRAP, *options, "--", f"{APP_DIRECTORY}/.venv/bin/python", f"{_SHOWN}/parent.py")
 
     def _end(self, name: str) -> None:

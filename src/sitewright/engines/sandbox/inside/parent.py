@@ -27,15 +27,20 @@ _MESSAGE = 256 * 1024
 _SECONDS = 10.0
 
 
-def warm_up(modules: list[str]) -> sameness.Snapshot:
-    """Import them; what is not there is left out."""
+def warm_up(modules: list[str], user: int) -> sameness.Snapshot:
+    """Import them as that user, who every site is inside; what is not there is left out."""
     missed = sameness.Missed()
     sys.meta_path.append(missed)
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            continue
+    os.setegid(user)
+    os.seteuid(user)
+    with sameness.watching_variables():
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                continue
+    os.seteuid(0)
+    os.setegid(0)
     sys.meta_path.remove(missed)
     return sameness.take_snapshot(missed)
 
@@ -144,11 +149,12 @@ def main() -> None:
     """Until the engine's socket ends."""
     engine = socket.socket(fileno=3)
     gc.disable()
-    snapshot = warm_up(json.loads(engine.recv(_MESSAGE)))
+    asked = json.loads(engine.recv(_MESSAGE))
+    snapshot = warm_up(asked["modules"], asked["user"])
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    engine.send(json.dumps({"packages": snapshot.versions}).encode())
+    engine.send(json.dumps({"packages": snapshot.versions, "asked": sorted(snapshot.asked)}).encode())
     while True:
         message, descriptors, _, _ = socket.recv_fds(engine, 16, 4)
         if not message:

@@ -5,12 +5,15 @@ Stand-alone, see entering.py. A snapshot is made by the parent after its imports
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import re
 import sys
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 ENVIRONMENT = "/app/.venv"
 SITE = f"{ENVIRONMENT}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -37,6 +40,36 @@ class Missed:
             self.names.add(name)
 
 
+class _Watched(os._Environ[str]):
+    """os.environ while modules are imported: notes which module asks for which variable, and what it is told."""
+
+    asked: ClassVar[dict[tuple[str, str], str | None]] = {}
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            value: str | None = super().__getitem__(key)
+        except KeyError:
+            value = None
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name != "<module>":
+            frame = frame.f_back  # type: ignore[assignment]
+        self.asked[str(frame.f_globals.get("__name__")) if frame is not None else "", key] = value
+        if value is None:
+            raise KeyError(key)
+        return value
+
+
+@contextlib.contextmanager
+def watching_variables() -> Iterator[None]:
+    """While this lasts it is noted which variables decide how modules turn out (gunicorn's defaults do)."""
+    kind = type(os.environ)
+    os.environ.__class__ = _Watched
+    try:
+        yield
+    finally:
+        os.environ.__class__ = kind
+
+
 @dataclass
 class Snapshot:
     """What the parent has: ``files`` is module → (path, CRC-32) of modules from packages; ``owner`` module → package; ``versions`` and
@@ -49,6 +82,8 @@ class Snapshot:
     settings: dict[str, str] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
     missed: frozenset[str] = frozenset()
+    asked: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """(module, variable) → what it was told while it was imported."""
 
 
 def normalised(name: str) -> str:
@@ -89,6 +124,7 @@ def take_snapshot(missed: Missed) -> Snapshot:
     imported = frozenset(snapshot.owner.values())
     snapshot.versions = {name: version for name, version in snapshot.versions.items() if name in imported}
     snapshot.settings = environment_settings()
+    snapshot.asked = dict(_Watched.asked)
     return snapshot
 
 
@@ -129,8 +165,18 @@ def _listing(folder: str) -> list[str]:
         return []
 
 
-def different_packages(snapshot: Snapshot) -> frozenset[str]:
-    """Packages that are not in the tenant's environment as they are here, and those that need them. Raises OrdinaryStartError."""
+def differently_told(snapshot: Snapshot, env: dict[str, str]) -> set[str]:
+    """Packages with a module that would have found other variables. Raises OrdinaryStartError when it is the standard library's."""
+    told = {module for (module, variable), value in snapshot.asked.items() if env.get(variable) != value}
+    foreign = told - snapshot.owner.keys()
+    if foreign:
+        raise OrdinaryStartError(f"variables of {', '.join(sorted(foreign))}")
+    return {snapshot.owner[module] for module in told}
+
+
+def different_packages(snapshot: Snapshot, env: dict[str, str]) -> frozenset[str]:
+    """Packages that are not in the tenant's environment as they are here, or would have turned out differently with these variables, and
+    those that need them. Raises OrdinaryStartError."""
     if environment_settings() != snapshot.settings:
         raise OrdinaryStartError("another Python")
     entries = _listing(SITE)
@@ -139,6 +185,7 @@ def different_packages(snapshot: Snapshot) -> frozenset[str]:
             raise OrdinaryStartError(entry)
     infos = {entry.removesuffix(".dist-info").lower() for entry in entries if entry.endswith(".dist-info")}
     bad = {name for name, version in snapshot.versions.items() if f"{name}-{version}".lower() not in infos}
+    bad |= differently_told(snapshot, env)
     for module, (path, expected) in snapshot.files.items():
         package = snapshot.owner[module]
         if package not in bad and not _same(path, expected):

@@ -54,7 +54,7 @@ def prepare(job: Job, snapshot: sameness.Snapshot) -> types.CodeType:
         raise sameness.OrdinaryStartError("a folder option")
     sameness.check_variables(job.env)
     sameness.check_shadows(snapshot, (job.workdir, os.path.dirname(program)))
-    different = sameness.different_packages(snapshot)
+    different = sameness.different_packages(snapshot, job.env)
     with open(program, "rb") as file:
         text = file.read()
     if not text.startswith((b"#!/app/.venv/bin/python\n", b"#!/app/.venv/bin/python3\n")):
