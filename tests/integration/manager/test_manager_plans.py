@@ -159,6 +159,13 @@ def test_nobody_else_changes_a_plan(cast):
         plans.give_plan(cast.alice, cast.choir, plans.plan_named("always on"))
 
 
+def test_sites_from_before_there_were_plans_follow_one(cast, stage, guestbook):
+    Channel.objects.update(plan_stamp="")
+    assert Plan.objects.get(spreading=True).name == "standard"
+    assert spread_all() == [1]
+    assert stage.node.puts[-1].sleep == SleepPolicy(900, 7200)
+
+
 def test_a_platform_without_plans_still_works(cast, stage, db):
     Team.objects.update(plan=None)
     Plan.objects.all().delete()

@@ -18,7 +18,8 @@ PLANS = (
         "freeze_after_minutes": 5,
         "stop_after_minutes": 30,
     },
-    {"name": "standard", "is_default": True},
+    # Sites that were there before plans follow it, too.
+    {"name": "standard", "is_default": True, "spreading": True},
     {
         "name": "always on",
         "memory_mb": 512,
