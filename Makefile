@@ -25,10 +25,12 @@ docs: venv
 	.venv/bin/mkdocs build --strict
 
 # uv and setuptools are locked on their own: the first installs everything else, the second builds this project.
+# What warm parents import is installed into an environment of its own.
 lock:
 	$(COMPILE) pyproject.toml -o requirements/run.lock
 	$(COMPILE) --extra dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 	echo uv | $(COMPILE) -c requirements/run.lock - -o requirements/bootstrap.lock
+	$(COMPILE) requirements/warm.in -o src/sitewright/engines/sandbox/warm.txt
 	echo 'setuptools>=77,<81' | $(COMPILE) - -o requirements/build.lock
 
 # The manager's styles and script; needs Node. What is built is committed, and `make check` proves that it matches.

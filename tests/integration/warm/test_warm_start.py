@@ -21,7 +21,7 @@ from sitewright.testing.engine_lab import end, exit_of, get, says, until
 from sitewright.testing.warm_lab import FLASK_APP, GUNICORN, SITE_PACKAGES, WarmLab, warm_lab
 
 ROOM = Limits(memory_bytes=256 * MIB, pids=64)
-PATH = (("PATH", "/app/.venv/bin:/usr/bin:/bin"), ("PYTHONDONTWRITEBYTECODE", "1"))
+PATH = (("PATH", "/app/.venv/bin:/usr/bin:/bin"), ("PYTHONDONTWRITEBYTECODE", "1"), ("HOME", "/data"))
 CHANGING = re.compile(
     r"^(?:Name|State|Pid|Tgid|Ngid|PPid|NStgid|NSpid|NSpgid|NSsid|Vm\w+|Rss\w+|Hugetlb\w+|FDSize|Threads|SigQ|\w*voluntary_ctxt_switches"
     r"|x86_Thread\w*|SigPnd|ShdPnd|SigCgt|SigIgn):"

@@ -12,14 +12,14 @@ from sitewright.engines.base import APP_DIRECTORY, InstanceSpec
 
 _COMMON = (
     "base64", "collections", "concurrent.futures.thread", "contextlib", "csv", "datetime", "decimal", "email.message", "email.mime.text",
-    "email.parser", "email.utils", "fractions", "functools", "hashlib", "hmac", "html", "html.parser", "http.client", "http.cookies",
+    "email.parser", "email.utils", "encodings.idna", "fractions", "functools", "hashlib", "hmac", "html", "html.parser", "http.client", "http.cookies",
     "importlib.metadata", "inspect", "json", "logging.config", "mimetypes", "pathlib", "queue", "random", "secrets", "shutil", "sqlite3",
     "ssl", "statistics", "string", "subprocess", "tempfile", "traceback", "unicodedata", "urllib.request", "uuid", "xml.etree.ElementTree",
 )  # fmt: skip
 """Of the standard library. Not multiprocessing: it makes a key for its connections when it is imported, which copies would share."""
 _GUNICORN = (
     *("argparse", "gunicorn.config", "gunicorn.app.wsgiapp", "gunicorn.arbiter", "gunicorn.glogging", "gunicorn.workers.gthread"),
-    *("gunicorn.workers.sync", "gunicorn.http.wsgi"),
+    *("gunicorn.workers.sync", "gunicorn.http.wsgi", "asyncio", "gunicorn.ctl.server", "gunicorn.dirty.pidfile", "grp", "pwd"),
 )
 """gunicorn.config has the user, folder and variables of the process that imports it as defaults: the parent imports as the user and in
 the folder that all sites have inside, and a site with other variables imports it anew."""

@@ -33,6 +33,8 @@ IDLE_SECONDS = 900.0
 """A parent that nobody has used for so long is ended."""
 RENEW_SECONDS = 6 * 3600.0
 """Copies of one parent share the layout of their memory and the key of Python's hashes; so a parent does not live for ever."""
+AGAIN_SECONDS = 900.0
+"""After packages could not be installed it is tried again, when they are missed."""
 ANSWER_SECONDS = 5.0
 WARM_UP_SECONDS = 60.0
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
@@ -127,6 +129,7 @@ class WarmParents:
     runner: Runner
     packages: Path | None = None
     _installing: asyncio.Task[None] | None = None
+    _installed_at: float = 0.0
     _parents: dict[str, Parent] = field(default_factory=dict)
     _warming: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -177,12 +180,13 @@ class WarmParents:
         return False
 
     def _parent(self, family: Family) -> Parent | None:
+        now = asyncio.get_running_loop().time()
         if self.packages is None:
-            if self._installing is None:
+            if self._installing is None or (self._installing.done() and now - self._installed_at > AGAIN_SECONDS):
+                self._installed_at = now
                 self._installing = asyncio.get_running_loop().create_task(self._install(), name="warm-packages")
                 self._keep(self._installing)
             return None
-        now = asyncio.get_running_loop().time()
         found = self._parents.get(family.name)
         if found is not None and (found.process.ended.is_set() or now - found.began_at > RENEW_SECONDS):
             self._end(family.name)
