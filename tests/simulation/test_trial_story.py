@@ -300,6 +300,26 @@ WEB = ProcessSpec("web", "serve", Listen.FD)
 MIGRATE = ProcessSpec("release", "migrate")
 
 
+async def test_one_that_serves_alone_stays_until_somebody_else_is_ready(machine):
+    desired = await tried(machine)
+    await machine.settle(5)
+    machine.deaf.add("release1")
+    for instance in machine.instances():
+        if machine.world.held[instance].spec.release_id == "release1":
+            machine.engine.crash(instance)
+    await machine.settle(3)
+    assert releases(machine) == {"release2": 16}
+    await machine.put(replace(desired, generation=3, canary=None))
+    await machine.settle(10)
+    assert releases(machine) == {"release2": 16}, "it is not wanted, but visitors have nobody else"
+    machine.deaf.clear()
+    for _ in range(400):
+        await machine.turn(0.5)
+        assert machine.routed() >= 1
+    assert releases(machine) == {"release1": 16}
+    assert len(machine.instances()) == 2
+
+
 async def test_its_release_command_runs_once_before_it_and_not_again_when_it_is_promoted(machine):
     jobs = []
 

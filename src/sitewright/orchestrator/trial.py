@@ -14,7 +14,7 @@ from sitewright.domain.route import SLOTS
 from sitewright.domain.states import Mode, Power
 from sitewright.orchestrator.canary import Trial, judge
 from sitewright.orchestrator.gate import gate_of
-from sitewright.orchestrator.model import LIVE_STATES, WEB, Actual, Instance, Tree, Wanted, wanted_of
+from sitewright.orchestrator.model import LIVE_STATES, SERVING_STATES, WEB, Actual, Instance, Tree, Wanted, wanted_of
 from sitewright.orchestrator.rollout import Manner, Rollout, roll
 from sitewright.orchestrator.steps import NoteTrial, Step
 
@@ -123,15 +123,27 @@ def _abort(desired: DesiredChannel, actual: Actual, trial: Trial, reason: str) -
     sentence = reason if reason.endswith(".") else f"{reason[:1].upper()}{reason[1:]}."
     text = f"Release {desired.canary.release.number} was taken out of its trial, and the release before serves all requests. {sentence}"
     step = NoteTrial(replace(trial, aborted=sentence), EventKind.CANARY_ABORTED, text)
-    return TrialPlan([step], settled=False, group=_group(desired, actual, trial.release_id))
+    group = _group(desired, actual, trial.release_id)
+    return TrialPlan([step], _irreplaceable(desired, actual, trial, group), SLOTS, settled=False, group=group)
 
 
 def _take_out(desired: DesiredChannel, actual: Actual, release_id: str, now: float) -> TrialPlan:
-    """Its copies get no new requests, drain and leave."""
+    """Its copies get no new requests, drain and leave; those that serve alone stay until somebody else is ready."""
     group = _group(desired, actual, release_id)
+    staying = _irreplaceable(desired, actual, actual.trial or Trial(release_id), group)
+    leaving = tuple(i for i in group if i not in staying)
     none = Wanted(ProcessSpec(WEB, ""), replace(desired.scale_of(WEB), count=0), "")
-    rollout = _roll(actual, group, none, now, gate=False)
-    return TrialPlan(rollout.steps, settled=not any(i.state in LIVE_STATES for i in group), next_at=rollout.next_at, group=group)
+    rollout = _roll(actual, leaving, none, now, gate=False)
+    settled = not any(i.state in LIVE_STATES for i in group)
+    return TrialPlan(rollout.steps, staying, SLOTS, settled, rollout.next_at, group)
+
+
+def _irreplaceable(desired: DesiredChannel, actual: Actual, trial: Trial, group: tuple[Instance, ...]) -> list[Instance]:
+    """The copies on trial that visitors have only: they had slots, and nobody of another release is ready."""
+    others = any(i.process == WEB and i.state in SERVING_STATES and i not in group for i in actual.instances)
+    if others or not trial.serving_since or desired.scale_of(WEB).count == 0:
+        return []
+    return [i for i in group if i.state in SERVING_STATES]
 
 
 def _forget(desired: DesiredChannel, actual: Actual, now: float) -> TrialPlan:
