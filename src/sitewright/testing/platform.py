@@ -37,6 +37,11 @@ class Platform:
 
     def start(self) -> None:
         """Run `up` and wait until it has printed that everything stands. Raises AssertionError with its output when it ends before."""
+        self.begin()
+        self._await_start()
+
+    def begin(self) -> None:
+        """Run `up`, without waiting for anything."""
         self.settings.home.parent.mkdir(parents=True, exist_ok=True)
         with self.output.open("wb") as log:
             self._process = subprocess.Popen(
@@ -47,6 +52,9 @@ class Platform:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _await_start(self) -> None:
+        assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             assert self._process.poll() is None, f"`up` ended with {self._process.returncode}:\n{self.output.read_text()}"
