@@ -12,7 +12,8 @@ from sitewright.engines.base import APP_DIRECTORY, InstanceSpec
 
 _COMMON = (
     "base64", "collections", "concurrent.futures.thread", "contextlib", "csv", "datetime", "decimal", "email.message", "email.mime.text",
-    "email.parser", "email.utils", "encodings.idna", "fractions", "functools", "hashlib", "hmac", "html", "html.parser", "http.client", "http.cookies",
+    "email.parser", "email.utils", "encodings.idna", "fractions", "functools", "hashlib",
+    "hmac", "html", "html.parser", "http.client", "http.cookies",
     "importlib.metadata", "inspect", "json", "logging.config", "mimetypes", "pathlib", "queue", "random", "secrets", "shutil", "sqlite3",
     "ssl", "statistics", "string", "subprocess", "tempfile", "traceback", "unicodedata", "urllib.request", "uuid", "xml.etree.ElementTree",
 )  # fmt: skip
