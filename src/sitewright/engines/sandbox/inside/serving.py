@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import ctypes
 import gc
-import importlib
+import importlib.machinery
 import os
 import signal
 import sys
@@ -82,7 +82,8 @@ def serve(job: Job, script: types.CodeType) -> None:
     entering.name(job.argv[0])
     _show_command(sys.orig_argv, os.environ)
     main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=program, __builtins__=builtins, __spec__=None, __annotations__={})
+    loader = importlib.machinery.SourceFileLoader("__main__", program)
+    main.__dict__.update(__file__=program, __cached__=None, __builtins__=builtins, __loader__=loader, __spec__=None, __annotations__={})
     sys.modules["__main__"] = main
     for own in _OWN:
         sys.modules.pop(own, None)
