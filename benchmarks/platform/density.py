@@ -20,7 +20,7 @@ from benchmarks.rig.visits import Visitor
 
 COUNT = 10_000
 WAKES = 5
-STATIC, APP = "page", "app"
+STATIC, APP = "page", "cafe"
 NODE = "require('http').createServer((_, answer) => answer.end('awake')).listen(process.env.PORT)\n"
 PACKAGE = '{"name": "n", "version": "1.0.0", "scripts": {"start": "node server.js"}}'
 SLEEP = {"sleep": {"freeze_after_seconds": 0, "stop_after_seconds": 1}}

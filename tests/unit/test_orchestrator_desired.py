@@ -60,3 +60,31 @@ def test_a_comparison_names_what_lacks_is_too_old_and_is_in_excess(tmp_path):
 def test_secrets_on_disk_are_for_root_only(tmp_path):
     stored(tmp_path).put(replace(channel(1, None), env=(("PASSWORD", "secret"),)))
     assert (tmp_path / f"{CHANNEL_ID}.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_document_that_is_not_decoded_any_more_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("sitewright.orchestrator.desired.DECODED", 1)
+    store = stored(tmp_path)
+    other = replace(channel(1, release(2), site="blog"), channel_id="newsite22222")
+    store.put(channel(1, release(1)))
+    store.put(other)
+    assert (store.get(CHANNEL_ID), store.get("newsite22222")) == (channel(1, release(1)), other)
+    assert {desired.channel_id for desired in store.scan()} == {CHANNEL_ID, "newsite22222"} == set(store.ids())
+
+
+def test_a_host_leads_to_the_channel_that_wants_it_now(tmp_path):
+    store = stored(tmp_path)
+    store.put(channel(1, None))
+    assert store.channel_of("guestbook.localhost") == CHANNEL_ID
+    store.put(channel(2, None, site="blog"))
+    for known in (store, stored(tmp_path)):
+        assert (known.channel_of("guestbook.localhost"), known.channel_of("blog.localhost")) == ("", CHANNEL_ID)
+    store.forget(CHANNEL_ID)
+    assert (store.channel_of("blog.localhost"), store.get(CHANNEL_ID), len(store.all())) == ("", None, 0)
+
+
+def test_a_file_that_is_damaged_later_is_set_aside_then(tmp_path):
+    stored(tmp_path).put(channel(1, release(1)))
+    store = stored(tmp_path)
+    (tmp_path / f"{CHANNEL_ID}.json").write_bytes(b"half of a")
+    assert (store.get(CHANNEL_ID), store.damaged) == (None, {CHANNEL_ID})

@@ -319,3 +319,13 @@ def test_nginx_may_enter_whatever_the_umask(paths):
     for folder in (paths.routes, paths.route_targets, (paths.routes / "alice.test").resolve()):
         assert folder.stat().st_mode & 0o011 == 0o011
     assert (paths.routes / "alice.test" / "fallback").resolve().stat().st_mode & 0o055 == 0o055
+
+
+def test_all_that_sleep_lead_to_one_folder_which_stays(table, paths):
+    ids = ["first2222222", "second222222"]
+    for number, channel_id in enumerate(ids):
+        table.set(ChannelRoute(channel_id, (f"site{number}.localhost",), presence=Presence.ASLEEP))
+    targets = {(paths.route_targets / channel_id).readlink() for channel_id in ids}
+    assert len(targets) == 1
+    table.remove(ids[0])
+    assert (paths.routes / "site1.localhost" / "asleep").is_file()
