@@ -279,3 +279,12 @@ for what, call in {
         pass
 print("REPORT" + json.dumps(report) + "END", flush=True)
 """.replace("OWN", "range(4, 40)")
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize("framework", ["django", "flask", "fastapi", "starlette"])
+async def test_a_parent_of_each_family_gets_warm(lab: WarmLab, server: str, framework: str) -> None:
+    (lab.folder / SITE_PACKAGES / framework).mkdir()
+    spec = replace(lab.instance(listen=Listen.FD), warm=(server, "app:app"))
+    assert lab.engine.warm is not None
+    assert await lab.engine.warm.warmed(spec)

@@ -41,7 +41,7 @@ _UVICORN = (
     "asyncio", "uvicorn.main", "uvicorn.server", "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.middleware.proxy_headers",
     "uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.http.h11_impl", "uvicorn.protocols.websockets.auto",
 )  # fmt: skip
-_FASTAPI = ("fastapi", "fastapi.responses", "fastapi.security", "fastapi.testclient", "starlette.middleware.cors", "starlette.staticfiles")
+_FASTAPI = ("fastapi", "fastapi.responses", "fastapi.security", "starlette.middleware.cors", "starlette.staticfiles")
 _FRAMEWORKS = (("django", _DJANGO), ("flask", _FLASK), ("fastapi", _FASTAPI), ("starlette", ("starlette.applications",)))
 _SERVERS = {"gunicorn": _GUNICORN, "uvicorn": _UVICORN}
 

@@ -34,7 +34,7 @@ IDLE_SECONDS = 900.0
 RENEW_SECONDS = 6 * 3600.0
 """Copies of one parent share the layout of their memory and the key of Python's hashes; so a parent does not live for ever."""
 AGAIN_SECONDS = 900.0
-"""After packages could not be installed it is tried again, when they are missed."""
+"""After packages could not be installed, or a parent did not get warm, it is tried again, when it is missed."""
 ANSWER_SECONDS = 5.0
 WARM_UP_SECONDS = 60.0
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
@@ -131,6 +131,8 @@ class WarmParents:
     _installing: asyncio.Task[None] | None = None
     _installed_at: float = 0.0
     _parents: dict[str, Parent] = field(default_factory=dict)
+    _failed: dict[str, float] = field(default_factory=dict)
+    """When the parent of a family has last ended before it was warm."""
     _warming: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def _install(self) -> None:
@@ -187,6 +189,8 @@ class WarmParents:
                 self._installing = asyncio.get_running_loop().create_task(self._install(), name="warm-packages")
                 self._keep(self._installing)
             return None
+        if now - self._failed.get(family.name, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return None
         found = self._parents.get(family.name)
         if found is not None and (found.process.ended.is_set() or now - found.began_at > RENEW_SECONDS):
             self._end(family.name)
@@ -222,6 +226,8 @@ class WarmParents:
                     break
         except (OSError, TimeoutError) as error:
             log.warning("warm_parent_failed", extra={"family": family.name, "error": str(error)})
+        if not parent.ready:
+            self._failed[family.name] = loop.time()
         if self._parents.get(family.name) is parent:
             self._end(family.name)
 

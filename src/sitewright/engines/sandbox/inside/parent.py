@@ -37,7 +37,7 @@ def warm_up(modules: list[str], user: int) -> sameness.Snapshot:
         for module in modules:
             try:
                 importlib.import_module(module)
-            except ImportError:
+            except Exception:
                 continue
     os.seteuid(0)
     os.setegid(0)
