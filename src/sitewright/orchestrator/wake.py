@@ -81,6 +81,15 @@ class Wakes:
             outcome = self._found(channel_id)
             if outcome is not None:
                 return outcome
+            self._stay(channel_id)
+
+    def _stay(self, channel_id: str) -> None:
+        """Whoever waits is a visitor: the channel is not idle, and when it fell asleep all the same it is woken again. It does so when the
+        one who had been asked first was killed, for the wake died with him."""
+        self._orchestrator.visit(channel_id)
+        memory = self._orchestrator.tools.memories.loaded(channel_id)
+        if memory is None or memory.sleep.stage is not SleepStage.AWAKE:
+            self._rouse(channel_id)
 
     async def _at_home(self, channel_id: str) -> HTTPStatus | None:
         """Whether a visitor can be sent to it now; None while that is not known.
