@@ -322,7 +322,7 @@ def test_nginx_may_enter_whatever_the_umask(paths):
 
 
 def test_all_that_sleep_lead_to_one_folder_which_stays(table, paths):
-    ids = ["first2222222", "second222222"]
+    ids = [new_id(), new_id()]
     for number, channel_id in enumerate(ids):
         table.set(ChannelRoute(channel_id, (f"site{number}.localhost",), presence=Presence.ASLEEP))
     targets = {(paths.route_targets / channel_id).readlink() for channel_id in ids}

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sitewright.up import supervise
+from sitewright.up.children import start_ticks
 
 SCRIPT = Path(supervise.__file__)
 # A child that says on which signal it ends.
@@ -109,14 +110,14 @@ def test_a_process_that_ignores_term_is_killed_after_its_time(running: Running) 
     running.start([running.spec("deaf", "trap '' TERM; while :; do sleep 0.05; done", stop_seconds=0.3)])
     pid = eventually(lambda: running.pid("deaf"), "the start")
     assert running.stop() == 0
-    assert supervise.start_ticks(pid) == 0
+    assert start_ticks(pid) == 0
 
 
 def test_a_killed_leader_takes_its_group_with_it_before_the_next_start(running: Running) -> None:
     running.start([running.spec("nginx", f"sleep 300 & echo $! >> {running.marks}; wait")])
     worker = int(eventually(running.said, "the worker's pid")[0])
     os.kill(eventually(lambda: running.pid("nginx"), "the note"), signal.SIGKILL)
-    eventually(lambda: not supervise.start_ticks(worker), "the end of the worker")
+    eventually(lambda: not start_ticks(worker), "the end of the worker")
     eventually(lambda: len(running.said()) == 2, "the next start")
 
 
