@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,17 @@ def test_a_sleeper_is_woken_while_the_node_is_being_restarted(platform: Platform
         tell(f"first visit right after kill -9 of {part}: {answer.status_code} in {answer.elapsed.total_seconds():.1f} s")
         assert (answer.status_code, answer.text) == (200, "one")
         assert standing.site.eventually(platform.ready)
+
+
+def test_whoever_waits_for_a_slow_site_when_the_node_is_killed_is_served(platform: Platform, tmp_path: Path) -> None:
+    made = Witness(platform, "late", SITES / "witness", tmp_path / "app")
+    made.write("late", Procfile="web: START_MS=3000 node server.js\n")
+    made.create()
+    made.ask("sleep", "--freeze-after", "0", "--stop-after", "1s")
+    made.await_stage("stopped")
+    with ThreadPoolExecutor(1) as pool:
+        visitor = pool.submit(made.site.get, "/", timeout=60)
+        made.await_stage("awake")
+        os.kill(platform.part_pid("node"), signal.SIGKILL)
+        assert visitor.result().text == "late"
+    made.delete()
