@@ -12,7 +12,7 @@ from sitewright.manager.health import Check, checks
 from sitewright.manager.sites.access import for_user
 from sitewright.manager.sites.models import Node
 from sitewright.manager.sites.reports import heartbeat_age
-from sitewright.manager.sites.state import states_of
+from sitewright.manager.sites.state import count_states
 
 router = Router(tags=["platform"])
 
@@ -51,9 +51,7 @@ class StatusOut(Schema):
 def get_status(request: HttpRequest) -> StatusOut:
     """How the platform and your sites are."""
     found = checks()
-    counts: dict[str, int] = {}
-    for state in states_of(for_user(person(request))).values():
-        counts[state.value] = counts.get(state.value, 0) + 1
+    counts = {state.value: count for state, count in count_states(for_user(person(request))).items()}
     return StatusOut(
         version=__version__,
         url=settings.PLATFORM.url(settings.PLATFORM.manager_host),
