@@ -77,10 +77,8 @@ def note_crash(instance: Instance, previous: Crash | None, now: float, reason: s
     count = crashes_in_a_row(previous.count if previous else 0, ready_for)
     if late:
         count = max(count, FREE_RESTARTS + 1)
-    patience = previous.not_before if previous else 0.0
-    if previous is None or patience - now > restart_delay(previous.count):
-        patience = 0.0  # the clock was set back since
-    # Another copy's good minutes do not shorten what a bad one has to wait.
+    # Another copy's good minutes do not shorten what a bad one has to wait; a clock that was set back since does not lengthen it.
+    patience = previous.not_before if previous and previous.not_before - now <= restart_delay(previous.count) else 0.0
     return Crash(instance.process, instance.digest, count, max(now + restart_delay(count), patience), reason, late=late)
 
 
