@@ -450,3 +450,15 @@ async def test_a_clock_that_jumps_does_not_end_one_that_starts(machine):
     machine.deaf.clear()
     await machine.settle(3)
     assert (machine.instances(), machine.routed()) == (before, 1)
+
+
+async def test_crashes_of_long_ago_do_not_make_a_wake_look_like_a_crash(machine):
+    desired = await deployed(machine)
+    for _ in range(4):
+        machine.engine.crash(machine.instances()[0])
+        await machine.settle(8)
+    await machine.settle(40)
+    await machine.settle(700, step=1.0)
+    assert await stage(machine) == "stopped"
+    assert desired.sleep.sleeps
+    assert await visit(machine) is HTTPStatus.NO_CONTENT

@@ -100,6 +100,7 @@ class SleepApplier:
         elif stage in (SleepStage.FROZEN, SleepStage.STOPPED):
             self._tell(desired, _asleep_text(memory.sleep, frozen_before=before.stage is SleepStage.FROZEN))
         else:
+            memory.crashes.clear()  # all of it was ready: old crashes must not make its next start look like one that fails
             self._spawn(desired.channel_id, self._measure(desired.channel_id, tuple(memory.instances)))
 
     def _tell(self, desired: DesiredChannel, text: str) -> None:
