@@ -1,19 +1,21 @@
 """Commands that somebody runs by hand, on a machine that is all memory."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from sitewright.bus.memory import MemoryBus, MemoryHub
-from sitewright.bus.messages import ExecOpen, StreamChunk
+from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
 from sitewright.bus.subjects import stream_in
 from sitewright.domain.events import EventKind
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import MIB, Limits
 from sitewright.domain.processes import ProcessScale
 from sitewright.domain.sleep import SleepPolicy
-from sitewright.errors import ConflictError, EngineError, NotFoundError
-from sitewright.orchestrator.streams import ExecSessions
+from sitewright.errors import ConflictError, EngineError, NotFoundError, QuotaError
+from sitewright.orchestrator.one_off import MOST_BOXES
+from sitewright.orchestrator.streams import MOST_SESSIONS, ExecSessions
 from sitewright.testing.orchestra import CHANNEL_ID, Machine, channel, release
 
 
@@ -119,3 +121,31 @@ async def test_without_a_release_there_is_nothing_to_run(machine):
 async def test_of_an_unknown_site_nothing_is_run(machine):
     with pytest.raises(NotFoundError):
         await Somebody(machine).run("sh")
+
+
+async def test_many_at_once_on_a_sleeping_site_are_no_more_than_the_most(machine):
+    await asleep(machine)
+    somebody = Somebody(machine)
+    asked = [
+        asyncio.create_task(somebody.sessions.open(ExecOpen(session=new_id(), channel_id=CHANNEL_ID, argv=("sh",)))) for _ in range(40)
+    ]
+    await machine.settle(30)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert len(somebody.sessions) == MOST_SESSIONS
+    assert {type(answer) for answer in answers} == {Ack, QuotaError}
+
+
+async def test_boxes_that_could_not_be_made_take_nobodys_place(machine):
+    await asleep(machine)
+    somebody, launch = Somebody(machine), machine.orchestrator.applier.launch
+
+    async def full(*_):
+        raise OSError("No space left on device")
+
+    machine.orchestrator.applier.launch = full
+    for _ in range(MOST_BOXES):
+        with pytest.raises(OSError, match="No space"):
+            await somebody.run("sh")
+    machine.orchestrator.applier.launch = launch
+    await somebody.run("sh")
+    assert len(machine.instances("run")) == 1

@@ -45,7 +45,11 @@ class OneOffs:
         wanted = wanted_of(desired, serving.release, ProcessSpec(ONE_OFF, WAIT), replace(job_scale(desired, ONE_OFF), count=1))
         memory, box = self._tools.memories.of(channel_id), new_id()
         memory.instance(box).attended = True
-        await self._orchestrator.applier.launch(desired, memory, Copy(box, wanted, index))
+        try:
+            await self._orchestrator.applier.launch(desired, memory, Copy(box, wanted, index))
+        except BaseException:
+            memory.instances.pop(box, None)
+            raise
         return next(item for item in self._orchestrator.observed(channel_id) if item.spec.id == box)
 
     def end(self, box: Observed) -> None:

@@ -53,6 +53,8 @@ class ExecSessions:
         self._node = orchestrator.tools.settings.node
         self._clock: Clock = orchestrator.tools.clock
         self._sessions: dict[str, _Session] = {}
+        self._opening: dict[str, str] = {}
+        """Session → channel: asked for, and not there yet. They count, for a sleeping site takes a while to wake."""
         self._running: set[asyncio.Task[None]] = set()
         self._boxes = OneOffs(orchestrator)
 
@@ -62,6 +64,14 @@ class ExecSessions:
     async def open(self, request: ExecOpen) -> Ack:
         """Start the command. Raises ConflictError when nothing runs, QuotaError for too many at a time."""
         self._check(request)
+        self._opening[request.session] = request.channel_id
+        try:
+            await self._begin(request)
+        finally:
+            del self._opening[request.session]
+        return Ack()
+
+    async def _begin(self, request: ExecOpen) -> None:
         box = await self._boxes.open(request.channel_id) if request.one_off else None
         if box is None:
             await self._orchestrator.rouse(request.channel_id, "a terminal")
@@ -84,14 +94,14 @@ class ExecSessions:
         task.add_done_callback(self._running.discard)
         where = "by itself" if request.one_off else f"beside {target.spec.process}"
         self._tell(EventKind.EXEC_OPENED, target, f"A command was run {where}: {request.argv[0][:80]}.")
-        return Ack()
 
     def _check(self, request: ExecOpen) -> None:
-        if not is_id(request.session) or request.session in self._sessions:
+        if not is_id(request.session) or request.session in self._sessions or request.session in self._opening:
             raise InvalidValueError("This is not a new session's id.")
         if not request.argv or len(request.argv) > MOST_ARGUMENTS or any(len(a) > LONGEST_ARGUMENT or "\0" in a for a in request.argv):
             raise InvalidValueError("A command is needed.", resolution="Give at least a program's name, and not more than 256 arguments.")
-        if sum(1 for s in self._sessions.values() if s.channel_id == request.channel_id) >= MOST_SESSIONS:
+        open_now = [*(s.channel_id for s in self._sessions.values() if s.id not in self._opening), *self._opening.values()]
+        if open_now.count(request.channel_id) >= MOST_SESSIONS:
             raise QuotaError(f"This site has {MOST_SESSIONS} terminals open already.", resolution="Close one of them first.")
 
     def _target(self, request: ExecOpen) -> Observed:
