@@ -190,6 +190,73 @@ async def test_after_the_server_was_lost_everything_listens_again_and_is_told(wi
             await asyncio.sleep(0.05)
 
 
+async def test_a_request_waits_for_a_server_that_restarts_and_for_its_answerer(tmp_path: Path) -> None:
+    with running_nats(tmp_path) as server:
+        manager, node = server.bus(), server.bus("node1")
+        await until(lambda: manager.connected and node.connected)
+        server.kill()
+        await until(lambda: not manager.connected)
+        asked = asyncio.create_task(manager.request(rpc("node1", "stats"), Nothing(), Ack, timeout=20))
+        server.start()
+        await until(lambda: manager.connected and node.connected)
+
+        async def answer(query: Nothing) -> Ack:
+            return Ack(problem="here")
+
+        await node.serve(rpc("node1", "stats"), Nothing, answer)
+        assert (await asked).problem == "here"
+        await manager.close()
+        await node.close()
+
+
+@pytest.mark.parametrize(("method", "asked_again"), [("stats", True), ("exec.open", False)])
+async def test_what_only_reads_is_asked_again_when_the_connection_is_lost_before_the_answer(
+    tmp_path: Path, method: str, *, asked_again: bool
+) -> None:
+    with running_nats(tmp_path) as server:
+        manager, node = server.bus(), server.bus("node1")
+        await until(lambda: manager.connected and node.connected)
+        asked: list[Nothing] = []
+
+        async def answer(query: Nothing) -> Ack:
+            asked.append(query)
+            if len(asked) == 1:
+                await asyncio.Event().wait()
+            return Ack(problem="the second time")
+
+        await node.serve(rpc("node1", method), Nothing, answer)
+        question = asyncio.create_task(manager.request(rpc("node1", method), Nothing(), Ack, timeout=20))
+        await until(lambda: bool(asked))
+        server.kill()
+        await until(lambda: not manager.connected)
+        server.start()
+        if asked_again:
+            assert (await question).problem == "the second time"
+        else:
+            with pytest.raises(UnavailableError, match="lost before the answer"):
+                await question
+            assert len(asked) == 1
+        await manager.close()
+        await node.close()
+
+
+async def test_who_leaves_answers_what_it_was_asked(wire: Wire) -> None:
+    came, release = asyncio.Event(), asyncio.Event()
+
+    async def answer(query: Nothing) -> Ack:
+        came.set()
+        await release.wait()
+        return Ack(problem="still")
+
+    subscription = await wire.node.serve(rpc("node1", "stats"), Nothing, answer)
+    question = asyncio.create_task(wire.manager.request(rpc("node1", "stats"), Nothing(), Ack, timeout=10))
+    await came.wait()
+    await subscription.close()
+    release.set()
+    await wire.node.close()
+    assert (await question).problem == "still"
+
+
 async def test_a_large_message_passes(wire: Wire) -> None:
     async def answer(query: Ack) -> Ack:
         return query

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sitewright.config.settings import Settings
+from sitewright.up.children import restart_delay, start_ticks
 from sitewright.up.processes import STAGES, moved, part_environment, plan
 from sitewright.up.reach import ROOT, Program
-from sitewright.up.children import restart_delay, start_ticks
 
 PROGRAM = Program(python="/somewhere/.venv/bin/python", source="/somewhere/src")
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sitewright.bus.base import Answerer, Listener, M, Subscription, decode_answer, to_failure
-from sitewright.bus.messages import Message
+from sitewright.bus.messages import REPEATABLE, Message
 from sitewright.bus.nats_library import Client, Msg, NoRespondersError, nats
 from sitewright.bus.nats_library import Error as NatsError
 from sitewright.bus.nats_library import Subscription as NatsSubscription
@@ -21,6 +21,10 @@ from sitewright.errors import InvalidValueError, SitewrightError, UnavailableErr
 log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.25
+AGAIN_SECONDS = 0.05
+"""How soon a request that reached nobody is tried again."""
+LEAVE_SECONDS = 0.5
+"""How long answers under way may take when this side leaves; a question that waits for something new is cut off."""
 MAX_WAITING_REQUESTS = 256
 """Requests answered at a time by one subscription; more wait in the client's own queue."""
 
@@ -33,6 +37,10 @@ class Credentials:
     name: str
     user: str
     password: str
+
+
+class _UnheardError(UnavailableError):
+    """Nobody has the request, or asking once more does no harm."""
 
 
 async def _settle(client: Client) -> None:
@@ -49,8 +57,10 @@ async def _settle(client: Client) -> None:
 class _NatsSubscriptionHandle:
     """A subscription that may have to wait for the first connection."""
 
-    def __init__(self, bus: NatsBus, subject: str, queue: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+    def __init__(self, bus: NatsBus, subject: str, queue: str, callback: Callable[[Msg], Awaitable[None]], *, drains: bool) -> None:
+        """*drains*: what had come when it is closed is handled still."""
         self.bus = bus
+        self.drains = drains
         self.subject = subject
         self.queue = queue
         self.callback = callback
@@ -63,8 +73,11 @@ class _NatsSubscriptionHandle:
         """Stop listening."""
         self.bus.forget(self)
         if self.live is not None:
-            with contextlib.suppress(NatsError):
-                await self.live.unsubscribe()
+            with contextlib.suppress(NatsError, TimeoutError):
+                if self.drains and self.bus.connected:
+                    await asyncio.wait_for(self.live.drain(), LEAVE_SECONDS)  # type: ignore[no-untyped-call]
+                else:
+                    await self.live.unsubscribe()
 
 
 class NatsBus:
@@ -79,6 +92,8 @@ class NatsBus:
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._slots = asyncio.Semaphore(MAX_WAITING_REQUESTS)
+        self._lost = asyncio.Event()
+        """Set when the present connection is lost; the next one has its own."""
 
     def open(self) -> None:
         """Begin to connect in the background."""
@@ -136,6 +151,8 @@ class NatsBus:
 
     async def _on_disconnected(self) -> None:
         log.info("bus.disconnected")
+        self._lost.set()
+        self._lost = asyncio.Event()
 
     def _spawn(self, work: Awaitable[Any]) -> None:
         task = asyncio.ensure_future(work)
@@ -149,7 +166,7 @@ class NatsBus:
 
     def _live(self) -> Client:
         if self._client is None or not self._client.is_connected:
-            raise UnavailableError("The message bus does not answer.", resolution="It is restarted by itself; try again in a few seconds.")
+            raise _UnheardError("The message bus does not answer.", resolution="It is restarted by itself; try again in a few seconds.")
         return self._client
 
     async def publish(self, subject: str, message: Message) -> None:
@@ -160,18 +177,41 @@ class NatsBus:
             raise UnavailableError("The message could not be sent.", details=str(error)) from error
 
     async def request(self, subject: str, message: Message, answer: type[M], timeout: float = 5.0) -> M:
-        """Ask and wait up to *timeout* seconds. Raises UnavailableError, or the error that the other side raised."""
+        """Ask and wait up to *timeout* seconds. Raises UnavailableError, or the error that the other side raised.
+
+        The wait is for the connection and for somebody who listens too: each is missing for a moment while the platform restarts.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            try:
+                reply = await self._ask(subject, message.encode(), deadline - loop.time())
+            except _UnheardError as error:
+                if loop.time() + AGAIN_SECONDS >= deadline:
+                    raise UnavailableError(error.message, details=error.details, resolution=error.resolution) from error
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return decode_answer(reply.data, answer)
+
+    async def _ask(self, subject: str, data: bytes, seconds: float) -> Msg:
+        """One attempt. Raises _UnheardError when another one may be made, else UnavailableError."""
+        client, lost = self._live(), asyncio.ensure_future(self._lost.wait())
+        asking = asyncio.ensure_future(client.request(subject, data, timeout=seconds))
+        again, details = "Try again in a few seconds.", f"({subject})"
         try:
-            reply = await self._live().request(subject, message.encode(), timeout=timeout)
+            await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
         except NoRespondersError as error:
-            raise UnavailableError(
-                "Nobody answers for this just now.", details=f"({subject})", resolution="Try again in a few seconds."
-            ) from error
+            raise _UnheardError("Nobody answers for this just now.", details=details, resolution=again) from error
         except (NatsError, TimeoutError) as error:
-            raise UnavailableError(
-                "The answer did not come in time.", details=f"({subject})", resolution="Try again in a few seconds."
-            ) from error
-        return decode_answer(reply.data, answer)
+            raise UnavailableError("The answer did not come in time.", details=details, resolution=again) from error
+        finally:
+            asking.cancel()
+            lost.cancel()
+        harmless = subject.partition(".")[2].partition(".")[2] in REPEATABLE
+        kind = _UnheardError if harmless else UnavailableError
+        raise kind("The connection was lost before the answer came.", details=details, resolution=again)
 
     async def serve(self, subject: str, kind: type[M], handler: Answerer[M], queue: str = "") -> Subscription:
         """Answer requests, several at a time."""
@@ -194,7 +234,7 @@ class NatsBus:
         async def accept(message: Msg) -> None:
             self._spawn(answer(message))
 
-        return await self._listen(subject, queue, accept)
+        return await self._listen(_NatsSubscriptionHandle(self, subject, queue, accept, drains=True))
 
     async def subscribe(self, subject: str, kind: type[M], handler: Listener[M]) -> Subscription:
         """Hear messages one after another in order."""
@@ -205,10 +245,9 @@ class NatsBus:
             except Exception:
                 log.exception("bus.handler_failed", extra={"subject": subject})
 
-        return await self._listen(subject, "", hear)
+        return await self._listen(_NatsSubscriptionHandle(self, subject, "", hear, drains=False))
 
-    async def _listen(self, subject: str, queue: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        handle = _NatsSubscriptionHandle(self, subject, queue, callback)
+    async def _listen(self, handle: _NatsSubscriptionHandle) -> Subscription:
         self._handles.append(handle)
         if self._client is not None:
             await handle.activate(self._client)
@@ -222,11 +261,13 @@ class NatsBus:
             self._handles.remove(handle)
 
     async def close(self) -> None:
-        """Leave; requests under way are cut off."""
+        """Leave; answers under way get a moment, then they are cut off."""
         if self._connecting is not None:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
+        if self._tasks and self.connected:
+            await asyncio.wait(self._tasks, timeout=LEAVE_SECONDS)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -326,3 +326,6 @@ METHODS: dict[str, tuple[type[Message], type[Message]]] = {
     "stats": (Nothing, NodeStats),
 }
 """What a node answers under rpc.<node>.<method>: request → answer. An error comes back as Failure."""
+
+REPEATABLE = frozenset({"desired.put", "desired.compare", "channel.state", "build.status", "log.read", "files.list", "files.read", "stats"})
+"""Methods that may be asked again when the connection was lost before the answer came: they only read, or do nothing the second time."""

@@ -199,7 +199,7 @@ async def _collect_for_ever(node: Node) -> None:
 
 async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     """Run the loops until *stop*; one that ends by itself ends the process, so that the supervisor starts it anew."""
-    await serve(node.bus, node.settings.node, handlers(node))
+    listening = await serve(node.bus, node.settings.node, handlers(node))
     say_ready()
     guard, traffic = DiskGuard(node.orchestrator), TrafficFollower(node.settings.paths)
     takers = (node.orchestrator.note_traffic, node.limits.note_traffic)
@@ -207,6 +207,8 @@ async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     work += [traffic.run(takers), stop.wait()]
     tasks = [asyncio.ensure_future(item) for item in work]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    # From now on whoever asks waits for the next node; who has asked is answered by this one.
+    await asyncio.gather(*(one.close() for one in listening))
     for task in tasks:
         task.cancel()
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):

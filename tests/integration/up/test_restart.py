@@ -32,18 +32,18 @@ def free_port() -> int:
 
 
 class Visitor(threading.Thread):
-    """Asks one address again and again on a kept connection; whatever is not 200 is kept."""
+    """Asks one address again and again on a kept connection; whatever is not 200 is kept. *token*: who asks."""
 
-    def __init__(self, platform: Platform, host: str, path: str = "/") -> None:
+    def __init__(self, platform: Platform, host: str, path: str = "/", token: str = "") -> None:
         super().__init__(daemon=True)
         self.url = f"http://127.0.0.1:{platform.settings.http_port}{path}"
-        self.host = host
+        self.headers = {"host": host} | ({"authorization": f"Bearer {token}"} if token else {})
         self.answered = 0
         self.failures: list[str] = []
         self._end = threading.Event()
 
     def run(self) -> None:
-        with httpx.Client(headers={"host": self.host}, timeout=60.0) as client:
+        with httpx.Client(headers=self.headers, timeout=60.0) as client:
             while not self._end.wait(PAUSE_SECONDS):
                 try:
                     answer = client.get(self.url)
@@ -78,10 +78,12 @@ def platform() -> Iterator[Platform]:
 
 @pytest.fixture
 def visitors(platform: Platform) -> Iterator[list[Visitor]]:
+    token = platform.settings.paths.local_token.read_text().strip()
     found = [
         Visitor(platform, f"page.{platform.settings.domain}"),
         Visitor(platform, f"cafe.{platform.settings.domain}"),
         Visitor(platform, platform.settings.manager_host, "/health/live"),
+        Visitor(platform, platform.settings.manager_host, "/api/v1/sites/cafe/logs?tail=5", token),
     ]
     for visitor in found:
         visitor.start()
