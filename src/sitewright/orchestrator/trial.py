@@ -79,9 +79,8 @@ def _try_out(desired: DesiredChannel, canary: Canary, actual: Actual, trial: Tri
     steps += [*gate.before, *rollout.steps]
     serves = rollout.settled or trial.serving_since > 0
     if rollout.settled and not trial.serving_since:
-        share = canary.slots / SLOTS
-        text = f"Release {canary.release.number} is on trial: it gets {share:.1%} of the requests."
-        steps.append(NoteTrial(replace(trial, serving_since=now), EventKind.CANARY_STARTED, text))
+        # Whoever asked for the trial tells of its beginning, when this is heard of; an end by itself is told here.
+        steps.append(NoteTrial(replace(trial, serving_since=now)))
     return TrialPlan(
         steps,
         rollout.serving if serves else [],
