@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ _UVICORN = (
 )  # fmt: skip
 _FASTAPI = ("fastapi", "fastapi.responses", "fastapi.security", "starlette.middleware.cors", "starlette.staticfiles")
 _FRAMEWORKS = (("django", _DJANGO), ("flask", _FLASK), ("fastapi", _FASTAPI), ("starlette", ("starlette.applications",)))
+_MOST_PYTHONS = 32
 _SERVERS = {"gunicorn": _GUNICORN, "uvicorn": _UVICORN}
 
 
@@ -66,15 +68,18 @@ def family_of(spec: InstanceSpec) -> Family | None:
     if not spec.warm or spec.warm[0] not in _SERVERS or spec.listen not in {Listen.FD, Listen.NONE} or spec.box.workdir != APP_DIRECTORY:
         return None
     tree = next((mount.source for mount in spec.box.mounts if mount.target == APP_DIRECTORY), None)
-    packages = _packages(tree) if tree is not None else None
-    if packages is None:
-        return None
-    framework = next((name for name, _ in _FRAMEWORKS if name in packages), "plain")
-    return FAMILIES[f"{spec.warm[0]}-{framework}"]
+    framework = _framework(tree) if tree is not None else None
+    return FAMILIES[f"{spec.warm[0]}-{framework}"] if framework is not None else None
 
 
-def _packages(tree: Path) -> frozenset[str] | None:
+def _framework(tree: Path) -> str | None:
+    """Which one its environment has; None without an environment. No folder of the tenant's is read to its end: it may have a million
+    files, and other sites' starts wait meanwhile."""
+    library = tree / ".venv" / "lib"
     with contextlib.suppress(OSError):
-        for folder in sorted((tree / ".venv" / "lib").glob("python3*")):
-            return frozenset(entry.name for entry in os.scandir(folder / "site-packages"))
+        with os.scandir(library) as entries:
+            names = sorted(entry.name for entry in itertools.islice(entries, _MOST_PYTHONS) if entry.name.startswith("python3"))
+        packages = next((found for name in names if (found := library / name / "site-packages").is_dir()), None)
+        if packages is not None:
+            return next((name for name, _ in _FRAMEWORKS if (packages / name).is_dir()), "plain")
     return None

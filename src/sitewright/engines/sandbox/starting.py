@@ -20,7 +20,7 @@ from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import has_users, start_ticks
 from sitewright.engines.sandbox.warm import Copy
-from sitewright.engines.sandbox.warm_start import HOLDER, Holding, begin_inside, shown_environment
+from sitewright.engines.sandbox.warm_start import HOLDER, HOLDER_ENVIRONMENT, Holding, begin_inside, shown_environment
 from sitewright.errors import EngineError
 from sitewright.system import scratch
 
@@ -73,13 +73,18 @@ def variables(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
     return (*own, ("LISTEN_FDS", "1")) if spec.listen is Listen.FD else own
 
 
-def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool) -> bytes:
-    """All of bubblewrap's options. Raises EngineError when a value cannot be passed."""
+def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool, held: bool = False) -> bytes:
+    """All of bubblewrap's options. Raises EngineError when a value cannot be passed.
+
+    *held*: the command is a warm start's holder. It is told nothing of the tenant's: a variable for the loader would let the tenant's code
+    run, or wait, before the copy is confined.
+    """
+    told = HOLDER_ENVIRONMENT if held else environment(ground.base, spec.box, variables(spec))
     guest = socket_folder(folder.guest) if sockets.makes_own(spec.listen) else None
     parts = (
         *common(own_network=not network, hostname=hostname(spec)),
         *file_system(ground.base, spec.box, guest, folder.hosts),
-        *bwrap.environment(environment(ground.base, spec.box, variables(spec))),
+        *bwrap.environment(told),
         *confined(ground, status=True),
     )
     return encoded(parts)
@@ -156,7 +161,7 @@ async def start_instance(
         identities = [(each.pid, start_ticks(each.pid)) for each in launched]
         record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0])
         save(folder, record)
-        launched[0].release(options(ground, spec, folder, network=link[0] >= 0))
+        launched[0].release(options(ground, spec, folder, network=link[0] >= 0, held=handed.holding is not None))
         record = await _assist(ground, record, folder, handed, launched[1:])
     except BaseException as error:
         for each in launched:

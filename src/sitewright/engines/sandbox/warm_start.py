@@ -18,6 +18,7 @@ from sitewright.engines.sandbox.warm import ANSWER_SECONDS, Copy, WarmStartError
 
 HOLDER = ("/bin/sh", "-c", 'echo; read -r code; exit "${code:-137}"')
 """First inside: says that the sandbox stands, and ends as the app has ended. bubblewrap sees its code."""
+HOLDER_ENVIRONMENT = (("PATH", "/usr/bin:/bin"),)
 
 
 class Holding:
