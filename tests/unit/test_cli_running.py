@@ -182,7 +182,14 @@ def test_sleep_takes_durations_or_never(script: Script) -> None:
 
 
 def test_waking_waits_for_it(script: Script) -> None:
+    script.answers["POST", "/sites/blog/wake"] = {
+        "channel": {"sleep": {"stage": "stopped"}},
+        "operation": {"id": "op9", "state": "waiting"},
+    }
+    script.answers["GET", "/sites/blog"] = {"channel": {"sleep": {"stage": "awake"}}}
     assert "blog is awake" in said("wake", "blog")
+    assert "blog is waking" in said("wake", "blog", "--no-wait")
+    assert not [asked for asked in script.asked if "operations" in asked.path], "what else is being done is not its business"
 
 
 def test_a_deploy_as_a_canary_says_how_to_watch_it(script: Script, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
 
 STAGES = {"awake": "awake", "dozing": "falling asleep", "frozen": "frozen", "stopped": "asleep, stopped"}
+WAKE_SECONDS = 20.0
+LOOK_SECONDS = 0.1
 
 
 def sleep(
@@ -40,7 +43,16 @@ def sleep(
 def wake(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
     """Wake a sleeping site, as its next visitor would."""
     with connected() as client:
-        finish(client, client.post(site_path(name, "/wake")), no_wait=no_wait, done=f"{name} is awake.")
+        site = client.post(site_path(name, "/wake"))
+        deadline = time.monotonic() + WAKE_SECONDS
+        while not no_wait and _stage(site) != "awake" and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+            site = client.get(site_path(name))
+    typer.echo(f"{name} is awake." if _stage(site) == "awake" else f"{name} is waking; `sitewright sleep {name}` says how far it is.")
+
+
+def _stage(site: dict[str, Any]) -> str:
+    return str(((site.get("channel") or {}).get("sleep") or {}).get("stage") or "awake")
 
 
 def _wanted(freeze_after: str, stop_after: str, *, never: bool | None) -> dict[str, float | None] | str | None:
@@ -87,7 +99,7 @@ def _show(site: dict[str, Any], settings: dict[str, Any], *, as_json: bool) -> N
     if as_json:
         print_json({**told, "settings": policy, "last_request_at": channel.get("last_request_at")})
         return
-    stage = str(told.get("stage") or "awake")
+    stage = _stage(site)
     saved = int(told.get("saved_bytes") or 0)
     fields: list[tuple[str, Any]] = [("Now", STAGES.get(stage, stage))]
     if stage != "awake":

@@ -81,7 +81,7 @@ def end_trial(user: User, site: Site, kind: OperationKind, key: str = "") -> Ope
 
 
 def wake(user: User, site: Site) -> None:
-    """Wake it as a visitor would. Raises ConflictError when it is stopped, UnavailableError, EngineError when it does not come up."""
+    """Begin to wake it as a visitor would. Raises ConflictError when it is stopped, UnavailableError, EngineError when its node cannot."""
     channel = _production(site)
     if channel.release_id is None or channel.power != Power.ON.value:
         raise ConflictError("The site does not sleep: it is stopped.", resolution="Start it.")

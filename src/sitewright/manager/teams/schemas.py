@@ -10,7 +10,8 @@ from sitewright.manager.teams.models import Plan
 class PlanOut(Schema):
     """What one process of a site may use, when it sleeps, and what visitors may ask of it; 0 for a figure of visits is the platform's own.
 
-    ``open``: an owner of a team may choose it; else administrators give it. ``disk_mb`` is for one release.
+    ``open``: an owner of a team may choose it; else administrators give it. ``disk_mb`` is for one release, and as much
+    again for the site's own data.
     """
 
     name: str

@@ -105,7 +105,7 @@ def list_crons(request: HttpRequest, name: str) -> CronList:
 
 @router.post("/{name}/wake", response=SiteOut, operation_id="wakeSite")
 def wake_site(request: HttpRequest, name: str) -> SiteOut:
-    """Wake it as a visitor would; answers when it is awake."""
+    """Wake it as a visitor would; answers when that has begun. `channel.sleep.stage` of the site says when it is awake."""
     site = site_for(person(request), name, Role.DEVELOPER)
     changing.wake(person(request), site)
     return site_out(site)

@@ -181,5 +181,5 @@ def wake(request: HttpRequest, name: str) -> HttpResponse:
     site = site_for(person(request), name, Role.DEVELOPER)
     with telling(request):
         changing.wake(person(request), site)
-        say(request, "It is awake.")
+        say(request, "It wakes.")
     return redirect("sites:show", site.name)
