@@ -148,18 +148,19 @@ def test_an_old_verdict_does_not_end_a_new_trial(cast, stage, trial):
 
 def test_a_release_that_its_node_takes_out_at_once_fails_its_deploy(cast, stage, guestbook):
     stage.node.behaviour.canary = CanaryState.ABORTED
-    stage.node.behaviour.canary_reason = "It did not start: exit code 1."
+    stage.node.behaviour.canary_reason = "It did not start: exit code 1.\nThe last lines of its output"
     operation = try_out(cast, guestbook)
     stage.play()
     row = Operation.objects.get(id=operation.id)
     assert (row.state, row.error_message, row.error_details) == (
         "failed",
-        "The new release was taken out.",
-        "It did not start: exit code 1.",
+        "The new release was taken out of its trial. It did not start: exit code 1.",
+        "The last lines of its output",
     )
     channel = channel_of(guestbook)
     assert (channel.release.number, channel.canary_release) == (1, None)
-    assert Release.objects.get(number=2).trial == "aborted"
+    tried = Release.objects.get(number=2)
+    assert (tried.trial, tried.trial_reason) == ("aborted", stage.node.behaviour.canary_reason)
 
 
 def test_a_trial_is_waited_for(cast, stage, guestbook):

@@ -44,9 +44,9 @@ def put_on_trial(context: Context, release: Release, slots: int) -> Outcome:
     report = channel.canary_report or {}
     mine = report if report.get("release_id") == release.id else {}
     if mine.get("state") == CanaryState.ABORTED.value:
-        raise RolloutError(
-            "The new release was taken out.", details=mine.get("reason", ""), resolution="Look at the logs, correct it, and try again."
-        )
+        first, _, more = mine.get("reason", "").partition("\n")
+        message = f"The new release was taken out of its trial. {first}".strip()
+        raise RolloutError(message, details=more, resolution="Look at the logs, correct it, and try again.")
     if channel.canary_release_id != release.id:
         raise RolloutError("The trial was ended meanwhile.")
     if channel.observed_generation >= generation and mine.get("state") == CanaryState.SERVING.value:
@@ -67,8 +67,11 @@ def replaced(channel: Channel) -> None:
 
 
 def take_back(context: Context, release_id: str, why: str) -> None:
-    """The trial of this step did not begin: as it was before."""
+    """The trial of this step did not begin: as it was before. What its node has said of it stays."""
     channel = channel_of(context)
+    report = channel.canary_report or {}
+    if report.get("release_id") == release_id and report.get("state") == CanaryState.ABORTED.value:
+        why = report.get("reason") or why
     if channel.canary_release_id == release_id:
         put_back(context)
     if "generation" in context.found():
