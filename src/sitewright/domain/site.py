@@ -45,6 +45,10 @@ def state_of(seen: Sighting) -> SiteState:
         return SiteState.DEPLOYING
     if seen.power is Power.OFF:
         return SiteState.STOPPED
+    return _running(seen)
+
+
+def _running(seen: Sighting) -> SiteState:
     if seen.asleep and not seen.static:
         return SiteState.SLEEPING
     if seen.static or InstanceState.READY in seen.web:

@@ -52,6 +52,21 @@ def heard(stage: Stage, site: Site) -> None:
     stage.listen()
 
 
+def test_the_head_of_every_page_of_a_site_follows_its_state(alice: Client, stage: Stage, shop: Site):
+    def asked(page: str):
+        again = page.split('hx-get="/sites/shop/head/settings/')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")
+        return alice.get(f"/sites/shop/head/settings/{again}", headers={"hx-request": "true", "hx-target": "head"})
+
+    page = text(alice.get("/sites/shop/settings/"))
+    assert asked(page).status_code == 204
+    stage.node.behaviour.sleep = "frozen"
+    heard(stage, shop)
+    moved = asked(page)
+    assert moved.status_code == 200
+    assert "Sleeping" in text(moved)
+    assert asked(text(moved)).status_code == 204
+
+
 def test_a_sleeping_site_says_so_and_can_be_woken(alice: Client, cast: Cast, browse, stage: Stage, shop: Site):
     stage.node.behaviour.sleep = "frozen"
     heard(stage, shop)

@@ -15,6 +15,7 @@ urlpatterns = [
     path("new/", create.create, name="create"),
     path("new/name/", create.check_name, name="check-name"),
     path("sites/<slug:name>/", overview.show, name="show"),
+    path("sites/<slug:name>/head/<slug:tab>/", overview.head, name="head"),
     path("sites/<slug:name>/timeline/", overview.timeline, name="timeline"),
     path("sites/<slug:name>/deploy/", create.deploy, name="deploy"),
     path("sites/<slug:name>/logs/", logs.show, name="logs"),

@@ -28,6 +28,7 @@ from sitewright.manager.sites.state import current_operations, is_static
 from sitewright.manager.teams.plans import allowance_for
 
 PIECE = "sites/live.html"
+HEAD = "sites/head_live.html"
 EVENTS_SHOWN = 6
 RELEASES_SHOWN = 8
 EVENTS_PER_PAGE = 50
@@ -39,7 +40,14 @@ def frame(request: HttpRequest, name: str, tab: str, role: Role = Role.VIEWER) -
     site = site_for(user, name, role)
     roles = {role: for_user(user, role).filter(id=site.id).exists() for role in (Role.DEVELOPER, Role.OWNER)}
     context = {"site": card(site), "tab": tab, "section": "sites", "may_change": roles[Role.DEVELOPER], "may_delete": roles[Role.OWNER]}
-    return site, context
+    return site, context | {"head": drawn(request, HEAD, context)[0]}
+
+
+@page
+@require_GET
+def head(request: HttpRequest, name: str, tab: str) -> HttpResponse:
+    """Only the head: what moves on the pages beside the overview, whose forms and lists stay as they were opened."""
+    return answer(request, HEAD, frame(request, name, tab)[1])
 
 
 @page
