@@ -36,7 +36,7 @@ def test_without_a_framework_it_is_the_servers_own_and_without_an_environment_no
 
 
 def test_a_folder_with_many_files_is_not_read_to_its_end(tmp_path, packages, monkeypatch):
-    read = []
+    read, entry = [], next(os.scandir(packages.parent.parent))
 
     class Endless:
         def __enter__(self):
@@ -51,7 +51,7 @@ def test_a_folder_with_many_files_is_not_read_to_its_end(tmp_path, packages, mon
         def __next__(self):
             read.append(1)
             assert len(read) <= 100, "it would never end"
-            return next(os.scandir(packages.parent.parent))
+            return entry
 
     monkeypatch.setattr(families.os, "scandir", lambda _: Endless())
     assert family_of(spec(tmp_path)) == families.FAMILIES["gunicorn-plain"]
