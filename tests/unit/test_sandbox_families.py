@@ -36,7 +36,9 @@ def test_without_a_framework_it_is_the_servers_own_and_without_an_environment_no
 
 
 def test_a_folder_with_many_files_is_not_read_to_its_end(tmp_path, packages, monkeypatch):
-    read, entry = [], next(os.scandir(packages.parent.parent))
+    read: list[int] = []
+    with os.scandir(packages.parent.parent) as entries:
+        entry = next(entries)
 
     class Endless:
         def __enter__(self):
