@@ -63,7 +63,7 @@ def test_the_head_of_every_page_of_a_site_follows_its_state(alice: Client, stage
     heard(stage, shop)
     moved = asked(page)
     assert moved.status_code == 200
-    assert "Sleeping" in text(moved)
+    assert "sleeping" in text(moved)
     assert asked(text(moved)).status_code == 204
 
 
