@@ -354,7 +354,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=int(os.environ.get("EXAMPLES", "40")),
+    max_examples=int(os.environ.get("EXAMPLES", "50")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
