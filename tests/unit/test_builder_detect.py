@@ -147,8 +147,36 @@ def package(**parts: object) -> dict[str, str]:
 def test_a_start_script_makes_a_node_app() -> None:
     plan = found({**package(scripts={"start": "node server.js"}, dependencies={"express": "^5"}), "server.js": ""})
     assert plan.pack == "node"
-    assert plan.processes[0].command == "exec npm run --silent start"
+    assert plan.processes[0].command == "npm_lifecycle_event=start exec node server.js"
+    assert plan.processes[0].adopts
     assert plan.installs[0].steps[0].argv[1] == "install"
+
+
+def test_a_start_script_that_only_runs_node_needs_no_npm() -> None:
+    named = web(package(name="shop", version="1.2.3", scripts={"start": "NODE_ENV=production  node --trace-warnings src/a.js --port=1"}))
+    told = "npm_lifecycle_event=start npm_package_name=shop npm_package_version=1.2.3"
+    assert named.command == f"{told} NODE_ENV=production exec node --trace-warnings src/a.js --port=1"
+    assert named.adopts
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"scripts": {"start": "node a.js && node b.js"}},
+        {"scripts": {"start": "node *.js"}},
+        {"scripts": {"start": "next start"}},
+        {"scripts": {"start": "node a.js", "prestart": "node build.js"}},
+        {"scripts": {"start": "node a.js"}, "config": {"port": "8080"}},
+    ],
+)
+def test_a_start_script_that_does_more_is_left_to_npm(parts: dict[str, object]) -> None:
+    found_web = web(package(**parts))
+    assert found_web.command == "exec npm run --silent start"
+    assert not found_web.adopts
+
+
+def test_settings_of_npm_leave_the_start_to_npm() -> None:
+    assert web({**package(scripts={"start": "node a.js"}), ".npmrc": "node-options=--no-warnings"}).command == "exec npm run --silent start"
 
 
 def test_a_lock_file_is_followed_exactly() -> None:

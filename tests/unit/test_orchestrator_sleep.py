@@ -37,7 +37,19 @@ SLEEPING = sleepers(wanted_processes(DESIRED))
 SHAPE = shape_of(SLEEPING)
 DIGEST = SLEEPING[0].digest
 READY = Instance(
-    "alice", "web", 1, DIGEST, "release1", InstanceState.READY, 100.0, 90.0, Listen.FD, Path("/run/alice"), ready_since=100.0, connections=0
+    "alice",
+    "web",
+    1,
+    DIGEST,
+    "release1",
+    InstanceState.READY,
+    100.0,
+    90.0,
+    Listen.FD,
+    Path("/run/alice"),
+    ready_since=100.0,
+    connections=0,
+    waits=True,
 )
 ICE = replace(READY, state=InstanceState.FROZEN)
 
@@ -217,6 +229,7 @@ def test_nobody_is_trusted_after_a_crash_without_the_platforms_socket_or_with_ot
     known = replace(actual(AWAKE, starting), start_seconds={DIGEST: 0.1, "other": 0.1})
     assert len(trusted(known, SLEEPING[0])) == 1
     assert not trusted(replace(known, crashes=(Crash("web", DIGEST, 1, 0.0, "exited"),)), SLEEPING[0])
-    assert not trusted(known, replace(SLEEPING[0], spec=replace(SLEEPING[0].spec, listen=Listen.PORT)))
+    assert not trusted(replace(known, instances=(replace(starting, listen=Listen.PORT, waits=False),)), SLEEPING[0])
+    assert trusted(replace(known, instances=(replace(starting, listen=Listen.PORT, waits=True),)), SLEEPING[0])
     assert not trusted(replace(known, instances=(replace(starting, digest="other"),)), SLEEPING[0])
     assert not trusted(known, None)

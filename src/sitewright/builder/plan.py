@@ -84,7 +84,7 @@ def _from_output(pack: PackPlan, layout: Layout, built: Tree, stack: str) -> Blu
     """Of a build that makes pages, or a server of its own."""
     server = built.first(*layout.servers)
     if server:
-        web = ProcessSpec(type="web", command=f"exec node {server}", listen=Listen.PORT)
+        web = ProcessSpec(type="web", command=f"exec node {server}", listen=Listen.PORT, adopts=True)
         return Blueprint(pack=pack.pack, stack=stack, processes=(web,), env=layout.server_env)
     root = next((folder for folder in layout.candidates if built.has(f"{folder}/index.html")), None)
     if root is None:

@@ -16,6 +16,7 @@ CRON_PREFIX = "cron-"
 RUN = "run"
 SOME_DAY = 1_700_000_000.0
 """A schedule that is due after this day, some day, is one; no clock is needed to say so."""
+_PLAIN_NODE = re.compile(r"(?:exec )?node(?: [\w./=:@,+-]+)+")
 _SHELL_SYNTAX = re.compile(r"[;&|<>()`\n]")
 
 
@@ -90,7 +91,7 @@ def web_process(command: str) -> ProcessSpec:
     bound = _bind_to_descriptor(command)
     if bound:
         return ProcessSpec(type="web", command=bound, listen=Listen.FD)
-    return ProcessSpec(type="web", command=command, listen=Listen.PORT)
+    return ProcessSpec(type="web", command=command, listen=Listen.PORT, adopts=_PLAIN_NODE.fullmatch(command) is not None)
 
 
 def _bind_to_descriptor(command: str) -> str:

@@ -57,7 +57,8 @@ class ProcessSpec:
     ``command`` is the line of the Procfile; it is the tenant's own words and is given to /bin/sh inside the tenant's sandbox, never
     outside. ``schedule``: it is a cron process, started at those times, ending by itself. ``warm``: a known Python server and its
     arguments (`("gunicorn", "--bind", "fd://3", "app:app")`) that do the same as ``command`` when begun from a parent that has the
-    server imported already; () where only the command will do.
+    server imported already; () where only the command will do. ``adopts`` (with PORT): it runs Node, which can be made to listen on the
+    engine's own socket instead of the port; one that listens on a port all the same is served too.
     """
 
     type: str
@@ -66,6 +67,7 @@ class ProcessSpec:
     health: HealthCheck = field(default_factory=HealthCheck)
     schedule: Schedule | None = None
     warm: tuple[str, ...] = ()
+    adopts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ class InstanceSpec:
     stop_grace_seconds: float = 10.0
     warm: tuple[str, ...] = ()
     """ProcessSpec.warm: an engine that can may begin it from a parent that has imported the server; others run the command."""
+    adopts: bool = False
+    """ProcessSpec.adopts: an engine that can hands it the listening socket, and puts a relay before its port only if it opens one."""
 
 
 class EngineState(StrEnum):
@@ -121,6 +123,8 @@ class Observed:
     """A process inside, as the host numbers it; 0 when there is none or it is not on this host."""
     memory_kills: int = 0
     """How many of its processes the memory limit has killed so far while it went on; 0 where the engine cannot tell."""
+    adopting: bool = False
+    """It was handed the listening socket because it adopts: requests wait there until it, or a relay, takes them."""
 
 
 @dataclass(frozen=True, slots=True)

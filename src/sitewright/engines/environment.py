@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sitewright.domain.processes import Listen
@@ -23,6 +24,8 @@ _NODE = "NODE_EXTRA_CA_CERTS"
 _NODE_OPTIONS = ("NODE_OPTIONS", "--use-openssl-ca")
 """Node reads $NODE_EXTRA_CA_CERTS whole before it runs anything (60 ms for a machine's bundle), but $SSL_CERT_FILE at the first connection,
 when it is told to ask OpenSSL."""
+ADOPT_SCRIPT = "/etc/sitewright/listen.cjs"
+_PLAIN_OPTIONS = re.compile(r"[\w=./:@,+-]+(?: [\w=./:@,+-]+)*")
 PATH = f"{APP_DIRECTORY}/.venv/bin:{APP_DIRECTORY}/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin"
 TEMPORARY = "/tmp"  # noqa: S108 - a private one, inside
 
@@ -62,3 +65,11 @@ def of_instance(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
     if any(mount.target == DATA_DIRECTORY for mount in spec.box.mounts):
         own.append(("SITEWRIGHT_DATA", DATA_DIRECTORY))
     return tuple(own)
+
+
+def adopting(shown: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...] | None:
+    """What makes Node take descriptor 3 for $PORT, given all that is *shown* to it. None where its own options are not plain words."""
+    own = dict(shown).get("NODE_OPTIONS", "").strip()
+    if own and not _PLAIN_OPTIONS.fullmatch(own):
+        return None
+    return ("NODE_OPTIONS", f"{own} --require={ADOPT_SCRIPT}".strip()), ("SITEWRIGHT_LISTEN", "3")

@@ -100,6 +100,7 @@ class PortFollower:
             return False
         return True
 
-    def forget(self, instance_id: str) -> None:
-        """Of an instance that is gone."""
-        self._seen.pop(instance_id, None)
+    def forget(self, instance_id: str) -> bool:
+        """An instance that is gone; whether $PORT led elsewhere in its network."""
+        seen = self._seen.pop(instance_id, None)
+        return seen is not None and seen.led_to > 0

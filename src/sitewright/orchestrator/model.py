@@ -68,6 +68,8 @@ class Instance:
     """It refused connections, and gets no slots until then while others are ready."""
     attended: bool = False
     """Somebody is at the other end of a command that runs in it."""
+    waits: bool = False
+    """Requests wait in its socket while it starts: the engine has made that socket, and nobody takes them out in vain."""
 
 
 @dataclass(frozen=True, slots=True)

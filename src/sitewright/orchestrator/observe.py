@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.domain.desired import DesiredChannel
-from sitewright.domain.processes import HealthCheck
+from sitewright.domain.processes import HealthCheck, Listen
 from sitewright.domain.states import InstanceState
 from sitewright.engines.base import EngineState, Exit, Observed
 from sitewright.orchestrator.connections import Connections
@@ -136,6 +136,7 @@ def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) ->
         since=since,
         started_at=item.started_at + own.moved,
         listen=spec.listen,
+        waits=spec.listen is Listen.FD or item.adopting,
         socket=spec.socket,
         health=_health(desired, memory, item),
         ready_since=own.ready_since,

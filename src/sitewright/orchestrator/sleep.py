@@ -174,7 +174,7 @@ def get_up(actual: Actual, sleeping: tuple[Wanted, ...]) -> tuple[Step, ...]:
 
 def trusted(actual: Actual, web: Wanted | None) -> tuple[Step, ...]:
     """Who gets requests before it has answered, when nobody else is there: its socket waits for it, and its last start was quick."""
-    if web is None or web.spec.listen is not Listen.FD or actual.crash_of(WEB, web.digest) is not None:
+    if web is None or actual.crash_of(WEB, web.digest) is not None:
         return ()
     seconds = actual.start_seconds.get(web.digest)
     if seconds is None or seconds > TRUSTED_START_SECONDS:
@@ -182,7 +182,7 @@ def trusted(actual: Actual, web: Wanted | None) -> tuple[Step, ...]:
     return tuple(
         Trust(i)
         for i in actual.instances
-        if i.process == WEB and i.digest == web.digest and i.state is InstanceState.STARTING and not i.told_to_stop
+        if i.process == WEB and i.digest == web.digest and i.state is InstanceState.STARTING and i.waits and not i.told_to_stop
     )
 
 

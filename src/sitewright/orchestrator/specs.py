@@ -69,6 +69,7 @@ def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, i
         port=PORT,
         stop_grace_seconds=wanted.scale.stop_grace_seconds,
         warm=wanted.spec.warm,
+        adopts=wanted.spec.adopts,
     )
 
 

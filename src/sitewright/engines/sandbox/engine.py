@@ -26,7 +26,7 @@ from sitewright.engines.base import (
     TerminalSize,
 )
 from sitewright.engines.ports import PortFollower
-from sitewright.engines.sandbox import machine, sockets
+from sitewright.engines.sandbox import adoption, machine, sockets
 from sitewright.engines.sandbox.held import Held, empty, end_tree, erase, terminate, watch
 from sitewright.engines.sandbox.jobs import group_of, run_job
 from sitewright.engines.sandbox.launch import Ground
@@ -232,6 +232,7 @@ class SandboxEngine:
                 await self._network.give_back(link[0])
             raise
         held = self._hold(started.record, folder, started.output)
+        held.listener = started.listener
         if sockets.makes_own(spec.listen):
             sockets.publish(held.folder, spec.box.uid, ground.router_group)
 
@@ -316,10 +317,11 @@ class SandboxEngine:
         held.forget()
         erase(held.folder)
         self._held.pop(instance_id, None)
-        self._ports.forget(instance_id)
+        redirected = self._ports.forget(instance_id)
         if held.record.link >= 0 and self._network is not None:
-            # With PORT there may be a redirection to the app's own port in it, which would mislead the next one.
-            await self._network.give_back(held.record.link, as_new=held.spec.listen is not Listen.PORT)
+            # Behind a relay there may be a redirection to the app's own port in it, which would mislead the next one.
+            as_new = held.spec.listen is not Listen.PORT or (held.record.adopting and not held.record.relay[0] and not redirected)
+            await self._network.give_back(held.record.link, as_new=as_new)
 
     async def listening(self, instance_id: str) -> bool:
         """Whether the app accepts connections. With a handed-over descriptor: whether it runs (its first HTTP answer says the rest)."""
@@ -328,10 +330,18 @@ class SandboxEngine:
             return False
         spec = held.spec
         if spec.listen is Listen.PORT:
-            return await self._ports.reaches(instance_id, held.first, spec.port)
+            return adoption.has_adopted(held) or await self._reaches_port(held)
         if sockets.makes_own(spec.listen):
             return sockets.publish(held.folder, spec.box.uid, self._ready().router_group) and sockets.accepts(spec.socket)
         return held.first > 0
+
+    async def _reaches_port(self, held: Held) -> bool:
+        reached = await self._ports.reaches(held.spec.id, held.first, held.spec.port)
+        if reached and adoption.wants_relay(held) and not held.process.ended.is_set():
+            link = held.record.link
+            namespace = self._network.link(link).path if link >= 0 and self._network is not None else f"/proc/{held.first}/ns/net"
+            adoption.relay_after_all(self._ready(), held, namespace)
+        return reached
 
     async def stats(self, instance_id: str) -> Stats:
         """What it uses; zeros for an unknown or exited one."""

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 from dataclasses import dataclass, field
 
 from sitewright.engines.base import EngineState, Exit, InstanceSpec, Observed
@@ -37,6 +38,8 @@ class Held:
     """Set once every process has ended and ``exit`` says how."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     watch: asyncio.Task[None] | None = None
+    listener: socket.socket | None = None
+    """Of one that adopts: the listening socket, while it is not known whether the app takes it. Requests wait in it."""
     _first: int = 0
 
     @property
@@ -57,10 +60,17 @@ class Held:
         if self.exit is not None:
             state = EngineState.EXITED
         pid = 0 if self.exit is not None else self.first
-        return Observed(self.spec, state, self.record.started_at, self.exit, pid, memory_kills)
+        return Observed(self.spec, state, self.record.started_at, self.exit, pid, memory_kills, self.record.adopting)
+
+    def let_go(self) -> None:
+        """Of the listening socket: it is the app's or the relay's alone, and refuses when they end."""
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
 
     def forget(self) -> None:
         """Let go of everything without ending it."""
+        self.let_go()
         if self.watch is not None:
             self.watch.cancel()
         self.process.forget()
@@ -142,6 +152,7 @@ def how_it_ended(held: Held, groups: ControlGroups | None) -> Exit:
 async def watch(held: Held, groups: ControlGroups | None) -> None:
     """Until it ends: then end what is left of it, take its last words, and note how it was."""
     await held.process.ended.wait()
+    held.let_go()
     end = how_it_ended(held, groups)
     await end_tree(held, groups)
     if held.reader is not None:

@@ -26,6 +26,8 @@ class Record:
     slirp: tuple[int, int] = (0, 0)
     app: tuple[int, int] = (0, 0)
     """After a warm start: the server, which is no child of the first process inside."""
+    adopting: bool = False
+    """It was handed the listening socket, with the script that makes Node take it; a relay is started only if it opens a port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def load(folder: Folder) -> Record | None:
             link=value["link"],
             slirp=(value["slirp"][0], value["slirp"][1]),
             app=(value.get("app", (0, 0))[0], value.get("app", (0, 0))[1]),
+            adopting=value.get("adopting", False),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

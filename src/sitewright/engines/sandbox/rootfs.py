@@ -36,6 +36,8 @@ _BOUND = (
     "java-17-openjdk",
 )
 """Folders of the host's /etc likewise; the sandbox's user is in no group, so what only root may read stays unread."""
+_LISTEN = Path(__file__).with_name("listen.cjs")
+"""What Node runs first in an instance that adopts (environment.ADOPT_SCRIPT)."""
 _NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n"
 
 
@@ -72,6 +74,8 @@ def make_base(etc: Path, resolvers: tuple[str, ...]) -> Base:
     }
     for name, text in written.items():
         write_atomic(etc / name, text.encode(), durable=False)
+    (etc / "sitewright").mkdir(mode=0o755, exist_ok=True)
+    write_atomic(etc / "sitewright" / _LISTEN.name, _LISTEN.read_bytes(), durable=False)
     bound = tuple(name for name in _BOUND if (Path("/etc") / name).is_dir())
     for name in bound:
         (etc / name).mkdir(parents=True, exist_ok=True)

@@ -6,12 +6,14 @@ import contextlib
 import os
 import socket
 import stat
+import struct
 from pathlib import Path
 
 from sitewright.domain.processes import Listen
 from sitewright.engines.sandbox.record import Folder
 
 _BACKLOG = 1024
+_CREDENTIALS = struct.Struct("3i")
 
 
 def make_listener(path: Path, group: int) -> socket.socket:
@@ -64,6 +66,30 @@ def publish(folder: Folder, uid: int, group: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def taken_by(listener: socket.socket, uid: int) -> bool:
+    """Whether somebody who runs as *uid* has called listen(2) on it last, so that it is accepted from (unix(7), SO_PEERCRED)."""
+    return _listens_as(listener) == uid
+
+
+def answers_as(path: Path, uid: int) -> bool:
+    """Likewise without the listening socket at hand: a connection carries who had called listen(2). False when nobody listens; a
+    full backlog counts as yes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return _listens_as(probe) == uid
+
+
+def _listens_as(end: socket.socket) -> int:
+    _pid, uid, _gid = _CREDENTIALS.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(uid)
 
 
 def accepts(path: Path) -> bool:

@@ -13,7 +13,7 @@ from sitewright.domain.processes import Listen
 from sitewright.engines.base import InstanceSpec
 from sitewright.engines.environment import of_instance
 from sitewright.engines.mounts import check_mounts
-from sitewright.engines.sandbox import sockets, userland
+from sitewright.engines.sandbox import adoption, sockets, userland
 from sitewright.engines.sandbox.launch import Ground, Launched, common, confined, launch, launch_in_network_of
 from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
@@ -26,7 +26,6 @@ from sitewright.system import scratch
 
 _GUEST_BYTES = 64 * 1024
 _GUEST_FILES = 16
-LISTENER = 3
 
 
 @dataclass(slots=True)
@@ -35,6 +34,8 @@ class Started:
 
     record: Record
     output: int
+    listener: socket.socket | None = None
+    """Of one that adopts: kept until it has taken it, or a relay has."""
 
 
 def make_folder(folder: Folder, spec: InstanceSpec) -> None:
@@ -79,7 +80,7 @@ def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool
     *held*: the command is a warm start's holder. It is told nothing of the tenant's: a variable for the loader would let the tenant's code
     run, or wait, before the copy is confined.
     """
-    told = HOLDER_ENVIRONMENT if held else environment(ground.base, spec.box, variables(spec))
+    told = HOLDER_ENVIRONMENT if held else environment(ground.base, spec.box, (*variables(spec), *adoption.variables(ground, spec)))
     guest = socket_folder(folder.guest) if sockets.makes_own(spec.listen) else None
     parts = (
         *common(own_network=not network, hostname=hostname(spec)),
@@ -98,26 +99,6 @@ def encoded(parts: tuple[str, ...]) -> bytes:
         raise EngineError("An environment variable holds a NUL character.", resolution="Change its value.") from error
 
 
-def relay_options(ground: Ground) -> bytes:
-    """The relay's own sandbox: it sees the host's programs, nothing else, and is process 1 so that socket activation can name it."""
-    mounts: list[str] = [*bwrap.bind("/usr", "/usr"), *bwrap.bind(str(ground.base.etc), "/etc")]
-    for target, link in ground.base.links:
-        mounts += ("--symlink", target, link)
-    for path in ground.base.folders:
-        mounts += bwrap.bind(path, path)
-    return bwrap.encode(
-        (
-            *common(own_network=False, hostname="relay"),
-            "--as-pid-1",
-            *mounts,
-            *("--proc", "/proc", "--dev", "/dev"),
-            *bwrap.sealed(),
-            *bwrap.environment(relay.ENVIRONMENT),
-            *confined(ground, status=False),
-        )
-    )
-
-
 @dataclass(slots=True)
 class _Handed:
     """What one start hands over: the listening socket, and for a warm start the copy and what the holder is told by."""
@@ -125,6 +106,7 @@ class _Handed:
     copy: Copy | None
     listener: socket.socket | None = None
     holding: Holding | None = None
+    adopting: bool = False
 
     def close(self) -> None:
         if self.listener is not None:
@@ -147,7 +129,7 @@ async def start_instance(
             resolution="Install it: apt-get install systemd",
         )
     launched: list[Launched] = []
-    handed = _Handed(copy)
+    handed = _Handed(copy, adopting=bool(adoption.variables(ground, spec)))
     output = -1
     try:
         make_folder(folder, spec)
@@ -159,10 +141,11 @@ async def start_instance(
         make_pipe_wide(output)
         _launch_all(ground, spec, folder, link[1], handed, launched)
         identities = [(each.pid, start_ticks(each.pid)) for each in launched]
-        record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0])
+        record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0], adopting=handed.adopting)
         save(folder, record)
         launched[0].release(options(ground, spec, folder, network=link[0] >= 0, held=handed.holding is not None))
         record = await _assist(ground, record, folder, handed, launched[1:])
+        listener = handed.listener.dup() if handed.listener is not None and handed.adopting else None
     except BaseException as error:
         for each in launched:
             each.abandon()
@@ -173,7 +156,7 @@ async def start_instance(
         raise
     finally:
         handed.close()
-    return Started(record, output)
+    return Started(record, output, listener)
 
 
 async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Handed, relays: list[Launched]) -> Record:
@@ -181,7 +164,7 @@ async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Hande
     if handed.copy is not None and handed.holding is not None:
         return await _begin_copy(ground, record, folder, handed.copy, handed)
     for each in relays:
-        each.release(relay_options(ground))
+        each.release(adoption.relay_options(ground))
     if not relays and not ground.root:
         return await _assistants_of_ordinary_user(ground, record, folder, handed.listener)
     return record
@@ -209,15 +192,15 @@ def _launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: s
     try:
         streams = {0: nothing, 1: writing, 2: writing}
         noted = {bwrap.Descriptors().status: status}
-        listener = {LISTENER: handed.listener.fileno()} if handed.listener is not None else {}
+        listener = {adoption.LISTENER: handed.listener.fileno()} if handed.listener is not None else {}
         if handed.holding is not None:
             inside = handed.holding.inside.fileno()
             launched.append(launch(ground, spec.box, namespace, HOLDER, {0: inside, 1: inside, 2: writing, **noted}))
             handed.holding.inside.close()
         else:
-            fds = {**streams, **noted, **(listener if spec.listen is Listen.FD else {})}
+            fds = {**streams, **noted, **(listener if spec.listen is Listen.FD or handed.adopting else {})}
             launched.append(launch(ground, spec.box, namespace, ("/bin/sh", "-c", spec.box.command), fds))
-        if spec.listen is Listen.PORT and ground.root:
+        if spec.listen is Listen.PORT and ground.root and not handed.adopting:
             launched.append(launch(ground, spec.box, namespace, relay.relay(ground.relay, spec.port), {**streams, **listener}))
     finally:
         for descriptor in (writing, nothing, status):
@@ -238,14 +221,14 @@ async def _assistants_of_ordinary_user(ground: Ground, record: Record, folder: F
     output = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fds = {0: nothing, 1: output, 2: output, LISTENER: listener.fileno()}
+        fds = {0: nothing, 1: output, 2: output, adoption.LISTENER: listener.fileno()}
         launched = launch_in_network_of(ground, first, relay.relay(ground.relay, record.spec.port), fds)
     finally:
         os.close(output)
         os.close(nothing)
     record = replace(record, relay=(launched.pid, start_ticks(launched.pid)))
     save(folder, record)
-    launched.release(relay_options(ground))
+    launched.release(adoption.relay_options(ground))
     return record
 
 

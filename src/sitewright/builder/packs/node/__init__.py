@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from sitewright.builder.packs.base import Install, Layout, PackPlan, Step, Toolchain
+from sitewright.builder.packs.node.commands import direct_command, web_process
 from sitewright.builder.packs.node.managers import PackageManager, package_manager
 from sitewright.builder.procfile import parse_procfile
 from sitewright.builder.tree import Tree
 from sitewright.commands import npm
-from sitewright.domain.processes import Listen, ProcessSpec
 from sitewright.errors import BuildError
 
 PACK_VERSION = "1"
@@ -58,7 +58,7 @@ def node_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
     start = _start_command(tree, package, scripts, built=bool(build))
     processes = parse_procfile(tree.text("Procfile")) if tree.has("Procfile") else ()
     if not any(process.type == "web" for process in processes) and start:
-        processes = (ProcessSpec(type="web", command=start, listen=Listen.PORT), *processes)
+        processes = (web_process(start), *processes)
     if not processes and not build:
         _refuse_without_html(tree)
         return None
@@ -94,7 +94,7 @@ def _runs_without_development_packages(package: dict[str, Any], scripts: dict[st
     """Whether the program that the start script names is Node itself or of a package that stays."""
     script = next((scripts[name] for name in START_SCRIPTS if name in scripts), "")
     program = script.split(maxsplit=1)[0] if script.strip() else "node"
-    return start.startswith("exec node") or program in {"node", *_texts(package, "dependencies")}
+    return "exec node " in start or program in {"node", *_texts(package, "dependencies")}
 
 
 def _lone_script(tree: Tree) -> PackPlan | None:
@@ -102,7 +102,7 @@ def _lone_script(tree: Tree) -> PackPlan | None:
     if not script:
         return None
     processes = parse_procfile(tree.text("Procfile")) if tree.has("Procfile") else ()
-    web = ProcessSpec(type="web", command=f"exec node {script}", listen=Listen.PORT)
+    web = web_process(f"exec node {script}")
     return PackPlan(
         pack="node",
         title="Node app",
@@ -128,7 +128,7 @@ def _start_command(tree: Tree, package: dict[str, Any], scripts: dict[str, str],
     name = next((name for name in START_SCRIPTS if scripts.get(name, "").strip() and (built or name == "start")), "")
     start = scripts[name].strip() if name else ""
     if start and not (built and _DEVELOPMENT_SERVER.match(start)):
-        return f"exec npm run --silent {name}"
+        return ("" if tree.has(".npmrc") else direct_command(package, scripts, name)) or f"exec npm run --silent {name}"
     if start or built:
         return ""
     main = package.get("main")
