@@ -72,7 +72,7 @@ def test_a_sleeping_site_says_so_and_can_be_woken(alice: Client, cast: Cast, bro
     heard(stage, shop)
     page = text(alice.get("/sites/shop/"))
     assert 'wakes on the next visit · <span class="nowrap">48 MB freed' in page
-    assert "Frozen since" in page
+    assert "Frozen for" in page
     assert "sleeping" in text(alice.get("/sites/"))
     assert 'id="wake"' not in text(browse(cast.vera).get("/sites/shop/"))
     alice.post("/sites/shop/wake/")
@@ -208,3 +208,22 @@ def test_a_release_is_put_on_trial_from_its_form(alice: Client, stage: Stage, sh
     assert stage.node.puts[-1].canary.slots == 2
     again = alice.post("/sites/shop/deploy/", form)
     assert (again.status_code, "Promote it or abort it first" in text(again)) == (400, True)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e308", "-1e308", "9" * 400, "0x10", "1e", "٣e٩٩٩"])
+@pytest.mark.parametrize(
+    ("page", "fields"),
+    [
+        ("scale", ("count",)),
+        ("settings/limits", ("memory_mb", "processors")),
+        ("settings/sleep", ("freeze", "stop")),
+        ("settings/visitors", ("max_surge", "connections", "requests_per_second", "body_mb")),
+        ("rollback", ("release",)),
+    ],
+)
+def test_numbers_that_are_none_are_refused_in_words(alice: Client, shop: Site, page: str, fields: tuple[str, ...], number: str):
+    before = Channel.objects.filter(site=shop).values().get()
+    for field in fields:
+        answer = alice.post(f"/sites/shop/{page}/", {"process": "web", field: number})
+        assert answer.status_code in {302, 422}, (page, field)
+    assert Channel.objects.filter(site=shop).values().get() == before

@@ -28,6 +28,8 @@ from sitewright.manager.teams.plans import give_plan, plan_named
 
 TRIALS = {"promote": OperationKind.PROMOTE, "abort": OperationKind.ABORT}
 RELEASES_PER_PAGE = 50
+MOST = 1e9
+"""No figure of a form is as large; infinity and what is no number at all are not below it either."""
 W = TypeVar("W", Affinity, Strategy)
 
 
@@ -37,9 +39,12 @@ def _number(form: QueryDict, name: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise InvalidValueError(f"“{text[:20]}” is not a number.") from error
+    if not abs(number) < MOST:
+        raise InvalidValueError(f"“{text[:20]}” is too much, or no number.", resolution="Give an ordinary number.")
+    return number
 
 
 def _whole(form: QueryDict, name: str) -> int | None:
