@@ -16,8 +16,7 @@ from sitewright.engines.base import EngineState, InstanceSpec
 from sitewright.engines.environment import has_extra_authorities
 from sitewright.engines.sandbox.record import Folder, load
 from sitewright.engines.sandbox.spawn import children
-from sitewright.testing.engine_lab import end, get, says, seen, until
-from sitewright.testing.sandbox_lab import SandboxLab
+from sitewright.testing.engine_lab import Lab, end, get, says, seen, until
 
 LIMITS = Limits(memory_bytes=256 * MIB, pids=64)
 ANSWER = """
@@ -28,14 +27,14 @@ const server = http.createServer((request, response) => response.end(JSON.string
 """
 
 
-def app(lab: SandboxLab, script: str, *, env: tuple[tuple[str, str], ...] = (), command: str = "exec node app.js") -> InstanceSpec:
+def app(lab: Lab, script: str, *, env: tuple[tuple[str, str], ...] = (), command: str = "exec node app.js") -> InstanceSpec:
     """An instance that runs *script*."""
     (lab.folder / "app.js").write_text(script)
     spec = lab.instance(command, listen=Listen.PORT, limits=LIMITS, env=env)
     return replace(spec, adopts=True)
 
 
-async def answers(lab: SandboxLab, spec: InstanceSpec) -> None:
+async def answers(lab: Lab, spec: InstanceSpec) -> None:
     """Wait until it is reached as the prober does it."""
 
     async def answer() -> bool:
@@ -54,8 +53,9 @@ async def body(spec: InstanceSpec) -> dict[str, object]:
     return value
 
 
-def has_relay(lab: SandboxLab, spec: InstanceSpec) -> bool:
-    record = load(Folder(lab.settings.paths.instances / spec.id))
+def has_relay(spec: InstanceSpec) -> bool:
+    """Whether a relay was started for it."""
+    record = load(Folder(spec.socket.parent))
     return record is not None and record.relay[0] > 0
 
 
@@ -67,18 +67,18 @@ def has_relay(lab: SandboxLab, spec: InstanceSpec) -> bool:
         "server.listen({port: process.env.PORT, host: '127.0.0.1'}, () => console.log('listens'))",
     ],
 )
-async def test_a_server_that_asks_for_the_port_takes_the_socket_and_sees_what_it_would_behind_a_relay(lab: SandboxLab, listen: str) -> None:
+async def test_a_server_that_asks_for_the_port_takes_the_socket_and_sees_what_it_would_behind_a_relay(lab: Lab, listen: str) -> None:
     spec = app(lab, ANSWER + listen)
     await lab.engine.start(spec)
     await answers(lab, spec)
     address = {"address": "::", "family": "IPv6", "port": spec.port}
     options = {"options": "--use-openssl-ca" if has_extra_authorities() else ""}
     assert await body(spec) == {"remote": "127.0.0.1", "address": address, "mark": "", **options}
-    assert not has_relay(lab, spec)
+    assert not has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_a_request_that_comes_before_the_server_listens_waits_for_it(lab: SandboxLab) -> None:
+async def test_a_request_that_comes_before_the_server_listens_waits_for_it(lab: Lab) -> None:
     spec = app(lab, ANSWER + "setTimeout(() => server.listen(process.env.PORT), 300)")
     await lab.engine.start(spec)
     found = await seen(lab.engine, spec.id)
@@ -86,38 +86,38 @@ async def test_a_request_that_comes_before_the_server_listens_waits_for_it(lab: 
     assert found.adopting
     assert not await lab.engine.listening(spec.id)
     assert (await body(spec))["remote"] == "127.0.0.1"
-    assert not has_relay(lab, spec)
+    assert not has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_one_that_opens_a_port_of_its_own_is_served_by_a_relay_with_those_who_waited(lab: SandboxLab) -> None:
+async def test_one_that_opens_a_port_of_its_own_is_served_by_a_relay_with_those_who_waited(lab: Lab) -> None:
     spec = app(lab, ANSWER + "setTimeout(() => server.listen(3000), 300)")
     await lab.engine.start(spec)
     waits = asyncio.create_task(body(spec))
     await answers(lab, spec)
     assert (await waits)["address"] == {"address": "::", "family": "IPv6", "port": 3000}
-    assert has_relay(lab, spec)
+    assert has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_another_program_that_listens_on_the_port_is_served_by_a_relay(lab: SandboxLab) -> None:
+async def test_another_program_that_listens_on_the_port_is_served_by_a_relay(lab: Lab) -> None:
     spec = app(lab, "", command="exec python3 -m http.server $PORT")
     await lab.engine.start(spec)
     await answers(lab, spec)
-    assert has_relay(lab, spec)
+    assert has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_workers_of_a_cluster_share_the_port_as_ever(lab: SandboxLab) -> None:
+async def test_workers_of_a_cluster_share_the_port_as_ever(lab: Lab) -> None:
     fork = "const cluster = require('node:cluster');\nif (cluster.isPrimary) cluster.fork();\nelse server.listen(process.env.PORT)"
     spec = app(lab, ANSWER + fork)
     await lab.engine.start(spec)
     await answers(lab, spec)
-    assert has_relay(lab, spec)
+    assert has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_threads_and_children_do_not_take_it(lab: SandboxLab) -> None:
+async def test_threads_and_children_do_not_take_it(lab: Lab) -> None:
     script = """
     const { Worker } = require('node:worker_threads');
     const { execFileSync } = require('node:child_process');
@@ -133,43 +133,43 @@ async def test_threads_and_children_do_not_take_it(lab: SandboxLab) -> None:
     await end(lab, spec.id)
 
 
-async def test_the_second_listen_on_the_port_is_an_ordinary_one(lab: SandboxLab) -> None:
+async def test_the_second_listen_on_the_port_is_an_ordinary_one(lab: Lab) -> None:
     again = "server.listen(process.env.PORT, () => server.close(() => server.listen(process.env.PORT)))"
     spec = app(lab, ANSWER + again)
     await lab.engine.start(spec)
     await answers(lab, spec)
-    assert has_relay(lab, spec)
+    assert has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_below_npm_it_is_served_by_a_relay(lab: SandboxLab) -> None:
+async def test_below_npm_it_is_served_by_a_relay(lab: Lab) -> None:
     (lab.folder / "package.json").write_text(json.dumps({"scripts": {"start": "true && node app.js"}}))
     spec = app(lab, ANSWER + "server.listen(process.env.PORT)", command="exec npm run --silent start")
     await lab.engine.start(spec)
     await answers(lab, spec)
-    assert has_relay(lab, spec)
+    assert has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_options_of_the_tenant_are_kept(lab: SandboxLab) -> None:
+async def test_options_of_the_tenant_are_kept(lab: Lab) -> None:
     spec = app(lab, ANSWER + "server.listen(process.env.PORT)", env=(("NODE_OPTIONS", "--max-old-space-size=100"),))
     await lab.engine.start(spec)
     await answers(lab, spec)
     assert (await body(spec))["options"] == "--max-old-space-size=100"
-    assert not has_relay(lab, spec)
+    assert not has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_with_options_that_are_no_plain_words_it_starts_behind_a_relay(lab: SandboxLab) -> None:
+async def test_with_options_that_are_no_plain_words_it_starts_behind_a_relay(lab: Lab) -> None:
     spec = app(lab, ANSWER + "server.listen(process.env.PORT)", env=(("NODE_OPTIONS", '--title="a b"'),))
     await lab.engine.start(spec)
     await answers(lab, spec)
     assert (await body(spec))["options"] == '--title="a b"'
-    assert has_relay(lab, spec)
+    assert has_relay(spec)
     await end(lab, spec.id)
 
 
-async def test_an_engine_that_is_opened_later_finds_out_again_who_listens(lab: SandboxLab) -> None:
+async def test_an_engine_that_is_opened_later_finds_out_again_who_listens(lab: Lab) -> None:
     spec = app(
         lab, ANSWER + "process.on('SIGUSR2', () => server.listen(process.env.PORT)); setInterval(() => {}, 60000); console.log('up')"
     )
@@ -181,7 +181,7 @@ async def test_an_engine_that_is_opened_later_finds_out_again_who_listens(lab: S
     assert found is not None
     os.kill(children(found.pid)[0], signal.SIGUSR2)
     await answers(lab, spec)
-    assert not has_relay(lab, spec)
+    assert not has_relay(spec)
     await lab.reopen()
     await answers(lab, spec)
     await lab.engine.freeze(spec.id)
