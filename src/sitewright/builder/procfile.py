@@ -7,7 +7,7 @@ import shlex
 
 from sitewright.builder import schedule
 from sitewright.domain.names import ProcessType
-from sitewright.domain.processes import Listen, ProcessSpec, Schedule
+from sitewright.domain.processes import TAKES_DESCRIPTOR, Listen, ProcessSpec, Schedule
 from sitewright.errors import BuildError, InvalidValueError
 
 MAX_PROCESS_TYPES = 20
@@ -106,7 +106,7 @@ def _bind_to_descriptor(command: str) -> str:
     program = words[2] if len(words) > 2 and words[1] == "-m" else words[0] if words else ""
     named = {word.split("=")[0] for word in words_after_launcher}
     if program == "gunicorn" and not named & {"-b", "--bind", "-c", "--config"} and not any(w.startswith("-b") for w in named):
-        return f"exec env LISTEN_PID=$$ {command}"
+        return f"{TAKES_DESCRIPTOR}{command}"
     if program == "uvicorn" and not named & {"--host", "--port", "--uds", "--fd", "--reload"}:
         return f"{command} --fd 3"
     return ""

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from sitewright.domain.limits import Limits
 
+TAKES_DESCRIPTOR = "exec env LISTEN_PID=$$ "
+"""Put before a command whose server takes the engine's listening socket as systemd hands it over."""
+
 
 class Listen(StrEnum):
     """How a web process is reached (design, section 5)."""
@@ -68,6 +71,11 @@ class ProcessSpec:
     schedule: Schedule | None = None
     warm: tuple[str, ...] = ()
     adopts: bool = False
+
+    @property
+    def own_words(self) -> str:
+        """The command as its owner wrote it."""
+        return self.command.removeprefix(TAKES_DESCRIPTOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from django import template
 from django.conf import settings
-from django.forms import BoundField, Select
+from django.forms import BoundField, CheckboxInput, Select, Widget
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -103,10 +103,13 @@ def icon(name: str) -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', asset("icons.svg"), name)
 
 
+CONTROLS: dict[type[Widget], str] = {Select: "form-select", CheckboxInput: "form-check-input"}
+
+
 @register.filter
 def control(field: BoundField) -> SafeString:
     """A form field drawn as one of our controls, whoever made the form; a wrong one says so to screen readers."""
-    kind = "form-select" if isinstance(field.field.widget, Select) else "form-control"
+    kind = next((name for widget, name in CONTROLS.items() if isinstance(field.field.widget, widget)), "form-control")
     marks = {"aria-invalid": "true"} if field.errors else {}
     return field.as_widget(attrs={**field.field.widget.attrs, "class": kind, **marks})
 

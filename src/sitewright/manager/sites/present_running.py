@@ -91,12 +91,13 @@ def scale_out(channel: Channel) -> ScaleOut:
     book = Book()
     allowance = book.allowance(team)
     counts = Counter(Instance.objects.filter(channel=channel).values_list("process", "state"))
+    tried = Counter(Instance.objects.filter(channel=channel, release_id=channel.canary_release_id or "").values_list("process", "state"))
     items = [
         ProcessOut(
             process=row.spec.type,
-            command=row.spec.command,
+            command=row.spec.own_words,
             count=row.scale.count,
-            ready=counts[row.spec.type, InstanceState.READY.value],
+            ready=counts[row.spec.type, InstanceState.READY.value] - tried[row.spec.type, InstanceState.READY.value],
             living=sum(number for (process, state), number in counts.items() if process == row.spec.type and state in LIVING),
             memory_mb=row.scale.limits.memory_bytes // MIB,
             cpu_millicores=row.scale.limits.cpu_millicores,

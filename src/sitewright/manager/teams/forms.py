@@ -15,7 +15,7 @@ LABELS = {
     "cpu_weight": "Share when all want it (100 is usual)",
     "pids": "Processes and threads",
     "open_files": "Open files",
-    "disk_mb": "Disk of a release, and of a site’s own data, MB",
+    "disk_mb": "Disk of a release, and of data, MB",
     "log_kb_per_second": "Log, KB a second",
     "connections": "Requests at a time (0: no bound)",
     "requests_per_second": "Requests a second (0: no bound)",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sitewright.domain.processes import Listen, ProcessSpec
+from sitewright.domain.processes import TAKES_DESCRIPTOR, Listen, ProcessSpec
 
 GUNICORN = (
-    "exec env LISTEN_PID=$$ gunicorn --workers 1 --threads {threads} --worker-class {worker} --access-logfile - "
+    TAKES_DESCRIPTOR + "gunicorn --workers 1 --threads {threads} --worker-class {worker} --access-logfile - "
     "--access-logformat '{line}' --forwarded-allow-ips '*'"
 )
 """Takes descriptor 3 as systemd hands it over (LISTEN_FDS is set by the engine): unlike `--bind fd://3`, gunicorn then leaves the
