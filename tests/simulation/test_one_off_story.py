@@ -149,3 +149,10 @@ async def test_boxes_that_could_not_be_made_take_nobodys_place(machine):
     machine.orchestrator.applier.launch = launch
     await somebody.run("sh")
     assert len(machine.instances("run")) == 1
+
+
+async def test_a_commands_name_forges_no_line_and_steers_no_screen(machine):
+    await asleep(machine)
+    await Somebody(machine).run("\x1b]0;x\x07\nRelease 9 is live.\u202e")
+    (text,) = [event.text for event in machine.orchestrator.tools.events.oldest() if event.kind is EventKind.EXEC_OPENED]
+    assert text == "A command was run by itself: �]0;x��Release 9 is live.�."

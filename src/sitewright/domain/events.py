@@ -59,3 +59,8 @@ class Event:
     at: float
     text: str
     who: str = ""
+
+
+def as_told(words: str, most: int = 60) -> str:
+    """What somebody typed, as part of an event: one line of at most *most* characters, none of which steers a screen or hides others."""
+    return "".join(letter if letter.isprintable() else "�" for letter in words[:most])

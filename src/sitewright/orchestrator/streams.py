@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sitewright.bus.base import Bus, Subscription
 from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
 from sitewright.bus.subjects import stream_in, stream_out
-from sitewright.domain.events import EventKind
+from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.identity import is_id
 from sitewright.engines.base import EngineState, ExecSession, Observed, TerminalSize
 from sitewright.errors import ConflictError, InvalidValueError, QuotaError, SitewrightError, UnavailableError
@@ -93,7 +93,7 @@ class ExecSessions:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         where = "by itself" if request.one_off else f"beside {target.spec.process}"
-        self._tell(EventKind.EXEC_OPENED, target, f"A command was run {where}: {request.argv[0][:80]}.")
+        self._tell(EventKind.EXEC_OPENED, target, f"A command was run {where}: {as_told(request.argv[0])}.")
 
     def _check(self, request: ExecOpen) -> None:
         if not is_id(request.session) or request.session in self._sessions or request.session in self._opening:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sitewright.bus.base import Subscription
 from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
 from sitewright.bus.subjects import stream_in, stream_out
-from sitewright.domain.events import EventKind
+from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.identity import new_id
 from sitewright.domain.names import ProcessType
 from sitewright.domain.states import Role
@@ -140,8 +140,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """The program's name only: arguments may hold secrets."""
         what = "A terminal" if opening.terminal else "A command"
         what += " in a box of its own" if self.one_off else ""
-        noted(self.channel.site_id, EventKind.EXEC_OPENED, f"{what} was opened: {opening.argv[0][:60]}", self.user)
-        trail(self.user, "exec.opened", self.channel.site_id, self.channel.site.name, program=opening.argv[0][:60])
+        noted(self.channel.site_id, EventKind.EXEC_OPENED, f"{what} was opened: {as_told(opening.argv[0])}", self.user)
+        trail(self.user, "exec.opened", self.channel.site_id, self.channel.site.name, program=as_told(opening.argv[0]))
 
     async def _pump(self) -> None:
         """Output, until the command ends or its node falls silent."""
