@@ -12,7 +12,7 @@ from sitewright.domain.desired import ActualCron, CanaryState
 from sitewright.domain.processes import Listen, ProcessSpec, Schedule
 from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.services import Way, deploy
-from sitewright.manager.teams.models import Plan
+from sitewright.manager.teams.models import Plan, Team
 from sitewright.testing.cast import Cast
 from sitewright.testing.fake_node import FLASK
 from sitewright.testing.stage import Stage
@@ -50,6 +50,16 @@ def heard(stage: Stage, site: Site) -> None:
     """The node says how it is."""
     stage.bus.run(stage.node.catch_up(Channel.objects.get(site=site).id), 5)
     stage.listen()
+
+
+def test_a_team_that_is_over_its_memory_is_told(alice: Client, stage: Stage, shop: Site):
+    stage.node.behaviour.sleep = "stopped"
+    heard(stage, shop)
+    Team.objects.filter(id=shop.team_id).update(max_memory_bytes=1024 * 1024)
+    assert "more of its sites are awake" not in text(alice.get("/sites/shop/"))
+    stage.node.behaviour.sleep = "awake"
+    heard(stage, shop)
+    assert "more of its sites are awake than it has room for" in text(alice.get("/sites/shop/"))
 
 
 def test_the_head_of_every_page_of_a_site_follows_its_state(alice: Client, stage: Stage, shop: Site):
