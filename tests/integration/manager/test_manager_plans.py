@@ -6,7 +6,7 @@ import pytest
 
 from sitewright.domain.limits import MIB
 from sitewright.domain.sleep import SleepPolicy
-from sitewright.errors import ForbiddenError, InvalidValueError
+from sitewright.errors import ForbiddenError, InvalidValueError, QuotaError
 from sitewright.manager.sites import changing, desired
 from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.reports import push_soon
@@ -181,3 +181,18 @@ def test_a_release_may_not_be_larger_than_the_plan_allows(cast, stage, guestbook
     services.deploy(cast.alice, guestbook, TemplateSource(name="flask"))
     stage.play()
     assert list(stage.node.builds.values())[-1].quota_bytes == 1024 * MIB
+
+
+def test_a_larger_plan_gives_a_team_no_more_than_its_quota(cast, stage, guestbook):
+    small, standard = plans.plan_named("small"), plans.plan_named("standard")
+    plans.give_plan(cast.alice, cast.choir, small)
+    spread_all()
+    Team.objects.filter(pk=cast.choir.pk).update(max_memory_bytes=4 * 128 * MIB)
+    changing.scale(cast.alice, guestbook, {"web": {"count": 4}})
+    stage.play()
+    assert channel_of(guestbook).wanted_memory_bytes == 4 * 128 * MIB
+    with pytest.raises(QuotaError):
+        plans.give_plan(cast.alice, cast.choir, standard)
+    assert Team.objects.get(pk=cast.choir.pk).plan_id == small.id
+    plans.give_plan(cast.ada, cast.choir, standard)
+    assert Team.objects.get(pk=cast.choir.pk).plan_id == standard.id

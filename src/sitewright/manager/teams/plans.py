@@ -9,11 +9,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sitewright.domain.limits import MIB, Limits, VisitLimits
-from sitewright.domain.sleep import MINUTE, SleepPolicy
+from sitewright.domain.sleep import MINUTE, SleepPolicy, SleepStage
+from sitewright.domain.states import Power
 from sitewright.errors import ConflictError, ForbiddenError, InvalidValueError, NotFoundError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.teams.allowance import Allowance
 from sitewright.manager.teams.models import Plan, Team
+from sitewright.manager.teams.services import check_room
 
 FIGURES: Mapping[str, tuple[int, int]] = {
     "memory_mb": (32, 1024 * 1024),
@@ -133,10 +135,26 @@ def save_plan(user: User, plan: Plan, fields: Mapping[str, Any]) -> Plan:
 
 
 def give_plan(user: User, team: Team, plan: Plan) -> None:
-    """Give *team* that plan; its sites follow. Owners may choose an open one; the caller has checked that. Raises ForbiddenError."""
+    """Give *team* that plan; its sites follow. Owners may choose an open one; the caller has checked that.
+
+    Raises ForbiddenError, and QuotaError when its sites would take more than the team may have; administrators may give it all the same.
+    """
     if not plan.open and not user.is_staff:
         raise ForbiddenError(f"The plan “{plan.name}” is given by administrators of the platform.", resolution="Ask one of them.")
     with transaction.atomic():
+        if not user.is_staff:
+            _check_room(Team.objects.select_for_update().get(pk=team.pk), allowance_of(plan))
         Team.objects.filter(pk=team.pk).update(plan=plan)
         Plan.objects.filter(pk=plan.pk).update(spreading=True)
     team.refresh_from_db()
+
+
+def _check_room(team: Team, allowance: Allowance) -> None:
+    """Raise QuotaError when the team's sites, as they are scaled, would have no room under that plan."""
+    from sitewright.manager.sites.models import Channel  # noqa: PLC0415 - teams is below sites
+    from sitewright.manager.sites.scale import wanted_memory  # noqa: PLC0415
+
+    counted = Channel.objects.filter(site__team=team, power=Power.ON.value).exclude(sleep_stage=SleepStage.STOPPED.value)
+    more = sum(wanted_memory(one, allowance) - one.wanted_memory_bytes for one in counted.select_related("release", "canary_release"))
+    if more > 0:
+        check_room(team, memory_bytes=more)
