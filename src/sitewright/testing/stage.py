@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+import pytest
 
 from sitewright.bus.base import Bus
 from sitewright.bus.memory import MemoryBus, MemoryHub
@@ -20,6 +23,10 @@ from sitewright.manager.runtime import Runtime, install
 from sitewright.manager.sites.reports import forget_aborted, push_soon, record_heartbeat
 from sitewright.system.clock import FakeClock
 from sitewright.testing.fake_node import FakeNode
+
+
+class KilledError(BaseException):
+    """As kill -9: nothing catches it."""
 
 
 class Stage:
@@ -71,6 +78,24 @@ class Stage:
             if not Operation.objects.filter(state__in=["queued", "running", "waiting"]).exists():
                 return
             self.clock.advance(step)
+
+    def play_killed(self, monkeypatch: pytest.MonkeyPatch, write: int) -> None:
+        """Play with a worker that dies at its *write*-th write; when its lease has run out another one goes on."""
+        hold, count = claims.hold, itertools.count(1)
+
+        def dying(row: Operation) -> None:
+            if next(count) == write:
+                raise KilledError
+            hold(row)
+
+        for module in ("claims", "engine"):
+            monkeypatch.setattr(f"sitewright.manager.operations.{module}.hold", dying)
+        try:
+            self.play()
+        except KilledError:
+            self.clock.advance(claims.LEASE_SECONDS + 1)
+            claims.reap(self.clock.now())
+            self.play()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from sitewright.domain.desired import CanaryState, Strategy
 from sitewright.domain.operation import OperationKind
 from sitewright.errors import ConflictError, InvalidValueError
 from sitewright.manager.audit.models import TimelineEvent
-from sitewright.manager.operations import claims, services
+from sitewright.manager.operations import services
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
 from sitewright.manager.releases.services import kept_releases
@@ -20,10 +20,6 @@ from sitewright.manager.sites.services import Way
 from sitewright.testing.fake_node import STATIC
 
 SOURCE = TemplateSource(name="flask")
-
-
-class KilledError(BaseException):
-    """As kill -9."""
 
 
 def channel_of(site):
@@ -275,21 +271,7 @@ def test_killed_at_any_write_a_trial_still_ends_well(cast, stage, guestbook, mon
         if then == "try"
         else changing.end_trial(cast.alice, guestbook, OperationKind.PROMOTE if then == "promote" else OperationKind.ABORT)
     )
-    hold, count = claims.hold, iter(range(1, 1000))
-
-    def dying(row):
-        if next(count) == write:
-            raise KilledError
-        hold(row)
-
-    for module in ("claims", "engine"):
-        monkeypatch.setattr(f"sitewright.manager.operations.{module}.hold", dying)
-    try:
-        stage.play()
-    except KilledError:
-        stage.clock.advance(claims.LEASE_SECONDS + 1)
-        claims.reap(stage.clock.now())
-        stage.play()
+    stage.play_killed(monkeypatch, write)
     assert state(operation) == "succeeded"
     channel = channel_of(guestbook)
     trial = channel.canary_release.number if channel.canary_release else None

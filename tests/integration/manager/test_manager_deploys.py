@@ -10,7 +10,7 @@ from sitewright.domain.states import BuildState, Mode, Power
 from sitewright.errors import ConflictError, NotFoundError, QuotaError
 from sitewright.manager.audit.models import AuditEntry, TimelineEvent
 from sitewright.manager.domains.models import Route
-from sitewright.manager.operations import claims, services
+from sitewright.manager.operations import services
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
 from sitewright.manager.releases.services import kept_releases
@@ -23,10 +23,6 @@ from sitewright.manager.sites.state import states_of
 from sitewright.testing.fake_node import STATIC
 
 FLASK_TEMPLATE = TemplateSource(name="flask")
-
-
-class KilledError(BaseException):
-    """As kill -9."""
 
 
 def ask(cast, name="guestbook", **more):
@@ -80,21 +76,7 @@ def test_a_live_site_is_built_in_place(cast, stage):
 def test_killed_at_any_write_a_create_still_ends_well(cast, stage, monkeypatch, write):
     """The worker dies at its n-th write; after its lease another one goes on. Nothing is done twice, nothing is lost."""
     site, operation = ask(cast)
-    hold, count = claims.hold, iter(range(1, 1000))
-
-    def dying(row):
-        if next(count) == write:
-            raise KilledError
-        hold(row)
-
-    for module in ("claims", "engine"):
-        monkeypatch.setattr(f"sitewright.manager.operations.{module}.hold", dying)
-    try:
-        stage.play()
-    except KilledError:
-        stage.clock.advance(claims.LEASE_SECONDS + 1)
-        claims.reap(stage.clock.now())
-        stage.play()
+    stage.play_killed(monkeypatch, write)
     assert fresh(operation).state == "succeeded"
     assert Release.objects.count() == Build.objects.count() == len(stage.node.builds) == 1
     channel = channel_of(site)
@@ -319,21 +301,7 @@ def test_it_is_too_late_to_cancel_a_delete_once_files_go(cast, stage, guestbook)
 @pytest.mark.parametrize("write", range(1, 10))
 def test_killed_at_any_write_a_delete_still_ends_well(cast, stage, guestbook, monkeypatch, write):
     operation = sites.delete(cast.alice, guestbook, "guestbook")
-    hold, count = claims.hold, iter(range(1, 1000))
-
-    def dying(row):
-        if next(count) == write:
-            raise KilledError
-        hold(row)
-
-    for module in ("claims", "engine"):
-        monkeypatch.setattr(f"sitewright.manager.operations.{module}.hold", dying)
-    try:
-        stage.play()
-    except KilledError:
-        stage.clock.advance(claims.LEASE_SECONDS + 1)
-        claims.reap(stage.clock.now())
-        stage.play()
+    stage.play_killed(monkeypatch, write)
     assert fresh(operation).state == "succeeded"
     assert not Site.objects.exists()
 

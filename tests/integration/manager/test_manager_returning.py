@@ -7,7 +7,6 @@ import pytest
 from sitewright.bus.messages import TemplateSource
 from sitewright.errors import ConflictError, NotFoundError
 from sitewright.manager.audit.models import TimelineEvent
-from sitewright.manager.operations import claims
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Release
 from sitewright.manager.sites import changing, services
@@ -15,10 +14,6 @@ from sitewright.manager.sites.models import Channel
 from sitewright.manager.sites.settled import Wish
 
 SOURCE = TemplateSource(name="flask")
-
-
-class KilledError(BaseException):
-    """As kill -9."""
 
 
 def channel_of(site):
@@ -105,27 +100,6 @@ def test_a_return_that_does_not_come_up_is_put_back(cast, stage, guestbook):
     assert events("change.failed")
 
 
-def dying_at(monkeypatch, write):
-    hold, count = claims.hold, iter(range(1, 1000))
-
-    def dying(row):
-        if next(count) == write:
-            raise KilledError
-        hold(row)
-
-    for module in ("claims", "engine"):
-        monkeypatch.setattr(f"sitewright.manager.operations.{module}.hold", dying)
-
-
-def survive(stage):
-    try:
-        stage.play()
-    except KilledError:
-        stage.clock.advance(claims.LEASE_SECONDS + 1)
-        claims.reap(stage.clock.now())
-        stage.play()
-
-
 @pytest.mark.parametrize("write", range(1, 7))
 @pytest.mark.parametrize("kind", ["scale", "configure", "rollback"])
 def test_killed_at_any_write_a_change_still_ends_well(cast, stage, guestbook, monkeypatch, kind, write):
@@ -136,8 +110,7 @@ def test_killed_at_any_write_a_change_still_ends_well(cast, stage, guestbook, mo
         "configure": lambda: changing.configure(cast.alice, guestbook, Wish(max_surge=2)),
         "rollback": lambda: changing.rollback(cast.alice, guestbook),
     }[kind]()
-    dying_at(monkeypatch, write)
-    survive(stage)
+    stage.play_killed(monkeypatch, write)
     assert Operation.objects.get(id=operation.id).state == "succeeded"
     channel = channel_of(guestbook)
     assert (channel.generation, channel.applied) == (before + 1, before + 1)
