@@ -13,8 +13,8 @@ import pytest
 from sitewright.domain.limits import MIB, Limits
 from sitewright.domain.processes import Listen
 from sitewright.engines.sandbox.record import Folder, load
-from sitewright.testing.engine_lab import end, get, until
-from sitewright.testing.warm_lab import GUNICORN, WarmLab, warm_lab
+from sitewright.testing.engine_lab import end, exit_of, get, until
+from sitewright.testing.warm_lab import GUNICORN, SITE_PACKAGES, WarmLab, warm_lab
 
 ROOM = Limits(memory_bytes=256 * MIB, pids=64)
 PATH = ("PATH", "/app/.venv/bin:/usr/bin:/bin")
@@ -64,3 +64,30 @@ async def test_what_waits_in_the_sandbox_for_the_copy_is_told_nothing_of_the_sit
 
     await until(answers, "the site answers")
     await end(lab, instance)
+
+
+@pytest.mark.parametrize("name", ["flask/__init__.py", "../../../pyvenv.cfg", "../../../bin/gunicorn"])
+async def test_a_pipe_in_place_of_a_file_keeps_its_own_site_waiting_and_nobody_else(lab: WarmLab, name: str) -> None:
+    await asyncio.to_thread(lab.app)
+    file = lab.folder / SITE_PACKAGES / name
+    file.unlink()
+    os.mkfifo(file)
+    os.chown(file, lab.uid(1), lab.uid(1))
+    for _ in range(3):
+        instance, seconds = await _start(lab)
+        assert seconds < AT_ONCE
+        await end(lab, instance)
+
+
+async def test_a_link_to_what_only_root_may_read_shows_nothing(lab: WarmLab) -> None:
+    await asyncio.to_thread(lab.app)
+    secret = lab.folder.parent / "of-root"
+    secret.write_text("import sys; sys.exit('READ')")
+    secret.chmod(0o600)
+    for name in ("app.py", f"{SITE_PACKAGES}/flask/__init__.py"):
+        (lab.folder / name).unlink()
+        (lab.folder / name).symlink_to(secret)
+    instance, _ = await _start(lab)
+    ended = await exit_of(lab, instance)
+    assert ended.code != 0
+    assert b"READ" not in lab.output[instance]
