@@ -14,15 +14,13 @@ from pathlib import Path
 
 from benchmarks.harness import Row
 from benchmarks.platform.idle import PARTS, SECONDS, _cpu, _processes
-from benchmarks.platform.stand import ROOT, Stand, packed, stand
+from benchmarks.platform.stand import ROOT, Stand, flask_app, packed, stand
 from benchmarks.rig.servers import memory_bytes
 from benchmarks.rig.visits import Visitor
 
 COUNT = 10_000
 WAKES = 5
 STATIC, APP = "page", "cafe"
-NODE = "require('http').createServer((_, answer) => answer.end('awake')).listen(process.env.PORT)\n"
-PACKAGE = '{"name": "n", "version": "1.0.0", "scripts": {"start": "node server.js"}}'
 SLEEP = {"sleep": {"freeze_after_seconds": 0, "stop_after_seconds": 1}}
 INODE_BYTES = 1024
 """What the kernel takes for a file or symlink of the run folder, about."""
@@ -66,11 +64,8 @@ def measure() -> list[Row]:
 def _two_sites(there: Stand) -> None:
     page, app = there.folder / STATIC, there.folder / APP
     page.mkdir()
-    app.mkdir()
     (page / "index.html").write_text("<p>page")
-    (app / "server.js").write_text(NODE)
-    (app / "package.json").write_text(PACKAGE)
-    (app / "Procfile").write_text("web: exec node server.js\n")
+    flask_app(app, "awake")
     for folder in (page, app):
         there.platform.cli("sites", "create", folder.name, "--from", str(folder))
     there.api().call("PATCH", f"/sites/{APP}/settings", SLEEP)

@@ -13,14 +13,21 @@ import sys
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sitewright.config.settings import Settings, load_settings
+from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.identity import new_id
+from sitewright.orchestrator.model import wanted_processes
+from sitewright.orchestrator.sleep import shape_of, sleepers
 from sitewright.system.accounts import router_account, tenant_uid
 from sitewright.system.files import read_checked_json, write_checked_json
 
 BATCH = 500
+_DESIRED: TypeAdapter[DesiredChannel] = TypeAdapter(DesiredChannel)
 
 
 @dataclass
@@ -114,17 +121,28 @@ def _copy(model: Any, rows: Iterable[Any], twins: list[Twin], change: Any) -> No
 
 
 def _node_files(settings: Settings, twin: Twin, channel_id: str) -> None:
-    """Desired state and the orchestrator's memory: the first one's with other ids, number, name and host."""
-    for folder in (settings.paths.desired, settings.paths.remembered):
-        body = read_checked_json(folder / f"{channel_id}.json")
-        text = json.dumps(body)
-        for known, made in twin.ids.items():
-            text = text.replace(f'"{known}"', f'"{made}"')
-        fresh = json.loads(text)
-        if "site_name" in fresh:
-            fresh["hosts"] = [host.replace(fresh["site_name"], twin.name, 1) for host in fresh["hosts"]]
-            fresh["site_name"], fresh["number"] = twin.name, twin.number
-        write_checked_json(folder / f"{twin.of(channel_id)}.json", fresh, durable=False)
+    """Desired state and the orchestrator's memory: the first one's with other ids, number, name and host. What sleeps there sleeps as the
+    twin would, and a route leads to the twin's own files."""
+    desired = _twin_of(settings.paths.desired / f"{channel_id}.json", twin)
+    name = desired["site_name"]
+    desired["hosts"] = [host.replace(name, twin.name, 1) for host in desired["hosts"]]
+    desired["site_name"], desired["number"] = twin.name, twin.number
+    kept = _twin_of(settings.paths.remembered / f"{channel_id}.json", twin)
+    assert kept["settled"] is not None, f"{name} is not at rest: its twins would not be either"
+    kept["settled"]["hosts"] = list(desired["hosts"])
+    if kept["sleep"]["shape"]:
+        wanted = wanted_processes(_DESIRED.validate_python(desired))
+        kept["sleep"]["shape"] = shape_of(sleepers(wanted))
+    for folder, body in ((settings.paths.desired, desired), (settings.paths.remembered, kept)):
+        write_checked_json(folder / f"{twin.of(channel_id)}.json", body, durable=False)
+
+
+def _twin_of(path: Path, twin: Twin) -> dict[str, Any]:
+    text = json.dumps(read_checked_json(path))
+    for known, made in twin.ids.items():
+        text = text.replace(known, made)
+    body: dict[str, Any] = json.loads(text)
+    return body
 
 
 def _folders(settings: Settings, twin: Twin, site_id: str) -> None:

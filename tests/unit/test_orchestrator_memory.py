@@ -9,6 +9,7 @@ from sitewright.domain.sleep import SleepStage
 from sitewright.orchestrator import memory as module
 from sitewright.orchestrator.memory import MemoryStore
 from sitewright.orchestrator.model import Sleep
+from sitewright.orchestrator.settled import Settled
 from sitewright.testing.orchestra import CHANNEL_ID
 
 ASLEEP = ChannelRoute(CHANNEL_ID, ("guestbook.localhost",), presence=Presence.ASLEEP)
@@ -30,7 +31,7 @@ def settle(folder, route, *, sleep=None):
 def test_what_was_settled_is_known_after_a_restart(tmp_path, route):
     settle(tmp_path, route)
     store = MemoryStore(tmp_path)
-    assert list(store.settled()) == [(3, route)]
+    assert list(store.settled()) == [Settled(3, route, stale=False)]
     assert store.loaded(CHANNEL_ID) is None
     assert store.resting(CHANNEL_ID).applied == 3
 
@@ -45,11 +46,11 @@ def test_a_channel_at_rest_keeps_what_is_told_of_its_sleep(tmp_path):
     assert store.of(CHANNEL_ID).sleep == sleep
 
 
-def test_another_planner_looks_itself(tmp_path, monkeypatch):
+def test_what_another_planner_settled_is_served_as_it_was_and_looked_at_again(tmp_path, monkeypatch):
     settle(tmp_path, ASLEEP)
     monkeypatch.setattr(module, "planner_version", lambda: "another")
     store = MemoryStore(tmp_path)
-    assert list(store.settled()) == []
+    assert list(store.settled()) == [Settled(3, ASLEEP, stale=True)]
     assert not store.of(CHANNEL_ID).settled
 
 

@@ -70,7 +70,7 @@ def test_every_way_to_an_app_is_counted_and_the_last_try_of_it_is_told_apart():
 
 def test_only_the_wake_socket_is_told_of_hosts_and_it_is_told_nothing_else():
     questions = [body for body in blocks(render_config(CONFIG), "location") if "proxy_pass http://sitewright_wake/;" in body]
-    assert len(questions) == 2
+    assert len(questions) == 3
     for body in questions:
         assert "internal;" in body
         assert "proxy_pass_request_headers off;" in body

@@ -156,6 +156,11 @@ class Paths:
         return self.run / "c"
 
     @property
+    def routes_complete(self) -> Path:
+        """There once the routing table holds everything; before that, a host without a route may have one soon."""
+        return self.run / "routed"
+
+    @property
     def instances(self) -> Path:
         """One folder an instance: its socket and what the engine notes."""
         return self.run / "i"

@@ -98,7 +98,7 @@ class ReleaseApplier:
         except SitewrightError as error:
             problem = str(error)
         finally:
-            tree = Tree(problem=problem, retry_at=self._tools.clock.now() + (TREE_RETRY_SECONDS if problem else 0.0))
+            tree = Tree(problem=problem, retry_at=self._tools.clock.now() + TREE_RETRY_SECONDS) if problem else Tree()
             if not trial:
                 memory.tree = tree
             elif memory.trial is not None and release is not None and memory.trial.release_id == release.id:

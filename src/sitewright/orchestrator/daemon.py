@@ -25,12 +25,12 @@ from sitewright.orchestrator.apply_sleep import tell_wake
 from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.look import Looker
 from sitewright.orchestrator.memory import ChannelMemory, Wake
-from sitewright.orchestrator.model import Actual, Serving, wanted_processes
+from sitewright.orchestrator.model import Actual, Serving
 from sitewright.orchestrator.observe import Known, Trees, actual_of, presume
+from sitewright.orchestrator.opening import PLANNED_AGAIN_SECONDS, Opening, adopt_sleep
 from sitewright.orchestrator.plan import plan
 from sitewright.orchestrator.problems import in_full
 from sitewright.orchestrator.report import of_channel, of_resting
-from sitewright.orchestrator.sleep import adopted
 from sitewright.orchestrator.specs import tree_of, wanted_trees
 from sitewright.orchestrator.strays import FULL_LOOK_SECONDS, Strays
 from sitewright.orchestrator.view import EngineView
@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 
 TROUBLE_SECONDS = 5.0
 """When to try a channel again whose steps failed."""
-OPENED_AT_ONCE = 20
-"""Channels routed at the start before anything else gets its turn."""
 AT_ONCE = 8
 """Channels converged side by side, so that one slow start does not hold up the rest."""
 COALESCE_SECONDS = 0.002
@@ -79,6 +77,7 @@ class Orchestrator:
         self._counter = itertools.count()
         self._woken = asyncio.Event()
         self._full_at = 0.0
+        self.opening = Opening(store, tools.memories, tools.routes, self._lock, self._open_channel)
         self._offset = tools.clock.now() - tools.clock.steady()
         """What the wall clock shows beyond the steady one; it changes when the wall clock is set."""
 
@@ -144,55 +143,36 @@ class Orchestrator:
         return await of_channel(desired, memory, instances, self.tools.settings.node, self.tools.engine if with_stats else None)
 
     # --- life ---
-    async def open(self) -> None:
-        """Look at what runs already and give the router everything it should serve, before anything else is done."""
+    async def load(self) -> None:
+        """Learn what is wanted and what runs already. From then on ``opening`` can serve one channel before the others."""
         self.store.load()
         self._dirty |= await self._looker.look()
-        now = self.tools.clock.now()
-        settled = await self._serve_settled()
-        for number, channel_id in enumerate(self._most_urgent_first()):
-            if channel_id in settled:
-                continue
-            desired = self.store.get(channel_id)
-            if desired is None:
-                continue
-            try:
-                await self._open_channel(desired, now)
-            except Exception:
-                log.exception("channel.not_routed", extra={"channel": channel_id})
-                self._dirty.add(channel_id)
-            if number % OPENED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        self.opening.begin()
+
+    async def open(self) -> None:
+        """Give the router everything it should serve, before anything else is done. Loads first when nobody has."""
+        if not self.opening.begun:
+            await self.load()
+        await self.opening.everything(running=self.running_ids())
         log.info("orchestrator.adopted", extra={"channels": len(self.store.ids()), "instances": len(self._view)})
 
-    async def _serve_settled(self) -> frozenset[str]:
-        """Serve what the last orchestrator knew to be settled, without planning it again; the ids of those channels."""
-        served = set()
-        for number, (generation, route) in enumerate(self.tools.memories.settled()):
-            told = self.store.told(route.channel_id)
-            if told is None or told.removed or told.generation != generation or route.channel_id in self._view:
-                continue
-            try:
-                self.tools.routes.set(route)
-                served.add(route.channel_id)
-            except (SitewrightError, OSError):
-                log.exception("channel.not_routed", extra={"channel": route.channel_id})
-            if number % OPENED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return frozenset(served)
-
-    def _most_urgent_first(self) -> list[str]:
-        """Those that run something come before those of which only a folder is served."""
-        running = [channel_id for channel_id in self.store.ids() if channel_id in self._view]
-        return [*running, *(channel_id for channel_id in self.store.ids() if channel_id not in self._view)]
-
-    async def _open_channel(self, desired: DesiredChannel, now: float) -> None:
+    async def _open_channel(self, desired: DesiredChannel) -> None:
         """Give the router what it serves of the channel; who needs no more than that is not looked at again."""
+        try:
+            if await self._route(desired):
+                self._dirty.add(desired.channel_id)
+        except Exception:
+            log.exception("channel.not_routed", extra={"channel": desired.channel_id})
+            self._dirty.add(desired.channel_id)
+
+    async def _route(self, desired: DesiredChannel) -> bool:
+        """Whether there is more to do than its route."""
         channel_id = desired.channel_id
         memory = self.tools.memories.of(channel_id)
+        now = self.tools.clock.now()
         presume(memory, self.observed(channel_id), now)
-        if memory.applied == desired.generation:
-            memory.sleep = adopted(memory.sleep, wanted_processes(desired))
+        adopt_sleep(desired, memory)
+        memory.route = None  # whatever was settled: the router may have nothing
         outcome = plan(desired, self._look_at(desired, memory), now, self._tree_of(desired))
         more = False
         for step in outcome.steps:
@@ -201,12 +181,12 @@ class Orchestrator:
             else:
                 more = True
         if more or outcome.problem or self.observed(channel_id):
-            self._dirty.add(channel_id)
-            return
+            return True
         self._schedule(memory, channel_id, outcome.next_at)
         memory.settled = self._is_settled(desired, memory, outcome)
         self.tools.memories.save(channel_id)
         self.tools.memories.let_go(channel_id)
+        return False
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -229,6 +209,8 @@ class Orchestrator:
         due = self._full_at + FULL_LOOK_SECONDS
         if self._timers:
             due = min(due, self._timers[0][0])
+        if self.opening.stale:
+            due = min(due, now + PLANNED_AGAIN_SECONDS)
         return min(max(due - now, 0.005), FULL_LOOK_SECONDS)
 
     async def close(self) -> None:
@@ -253,6 +235,8 @@ class Orchestrator:
         for start in range(0, len(wanted), AT_ONCE):
             await asyncio.gather(*(self._converge(desired) for desired in wanted[start : start + AT_ONCE]))
         self.tools.logs.flush()
+        if not due:
+            await self.opening.plan_again()
         if due:
             for listener in self.listeners:
                 listener(frozenset(due))
@@ -265,7 +249,6 @@ class Orchestrator:
         if abs(jump) < JUMP_SECONDS:
             return
         log.warning("clock.jumped", extra={"seconds": round(jump, 1)})
-        self._dirty.update(channel_id for _, _, channel_id in self._timers)
         self._dirty.update(channel_id for _, _, channel_id in self._timers)
         self._timers.clear()
         for channel_id, memory in self.tools.memories.in_memory():
@@ -307,6 +290,8 @@ class Orchestrator:
         channel_id = desired.channel_id
         memory = self.tools.memories.of(channel_id)
         memory.settled = again = False
+        if self.opening.is_new(channel_id):
+            adopt_sleep(desired, memory)
         try:
             outcome = plan(desired, self._look_at(desired, memory), self.tools.clock.now(), self._tree_of(desired))
             for step in outcome.steps:
@@ -336,6 +321,7 @@ class Orchestrator:
     async def rouse(self, channel_id: str, who: str) -> None:
         """Bring a sleeping channel back at once, without a turn over all the others. *who* waits for it, in words for the timeline."""
         steady = self.tools.clock.steady()
+        await self.opening.first(channel_id)
         async with self._lock(channel_id):
             desired = self.store.get(channel_id)
             if desired is None:

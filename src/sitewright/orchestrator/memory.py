@@ -7,8 +7,6 @@ words (``Resting``): ten thousand sleeping channels cost a few megabytes.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,13 +16,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sitewright import domain
 from sitewright.domain.backoff import restart_delay
-from sitewright.domain.route import Affinity, ChannelRoute, Presence
+from sitewright.domain.route import ChannelRoute
 from sitewright.domain.sleep import SleepStage
 from sitewright.orchestrator.canary import Trial
 from sitewright.orchestrator.cron import CronState
 from sitewright.orchestrator.model import NEVER_SLEPT, Crash, Hook, HookState, Rest, Serving, Sleep, Tree
+from sitewright.orchestrator.settled import Settled, planner_version, route_of
 from sitewright.system.files import CorruptFileError, checked_body, scan_folder, write_checked_json
 
 log = logging.getLogger(__name__)
@@ -64,7 +62,6 @@ class Kept:
 
 
 _ADAPTER: TypeAdapter[Kept] = TypeAdapter(Kept)
-_ROUTE: TypeAdapter[ChannelRoute] = TypeAdapter(ChannelRoute)
 
 
 @dataclass(slots=True)
@@ -280,35 +277,6 @@ def _sleep(body: dict[str, Any]) -> Sleep:
     return Sleep(**{**body, "stage": SleepStage(body["stage"]), "shape": ""})
 
 
-def _route(body: dict[str, Any]) -> ChannelRoute:
-    """As the adapter would read it, for the few kinds of routes that channels at rest have; ten times as fast."""
-    usual = {"sockets": [], "affinity": Affinity.NONE.value, "visits": _UNLIMITED}
-    if any(body[name] != value for name, value in usual.items()):
-        return _ROUTE.validate_python(body)
-    return ChannelRoute(
-        body["channel_id"],
-        tuple(body["hosts"]),
-        public=Path(body["public"]) if body["public"] is not None else None,
-        fallback=body["fallback"],
-        fastcgi_root=body["fastcgi_root"],
-        presence=Presence(body["presence"]),
-        changeable=body["changeable"],
-    )
-
-
-_UNLIMITED = _ROUTE.dump_python(ChannelRoute("", ()), mode="json")["visits"]
-
-
-@functools.cache
-def planner_version() -> str:
-    """Changes whenever a file changes from which a route follows."""
-    digest = hashlib.sha256()
-    for folder in (Path(__file__).parent, Path(domain.__file__).parent):
-        for path in sorted(folder.glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 class MemoryStore:
     """Channel id → memory, loaded on first use, saved when changed, and let go of when the channel is at rest."""
 
@@ -319,18 +287,18 @@ class MemoryStore:
         self._resting: dict[str, Resting] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def settled(self) -> Iterator[tuple[int, ChannelRoute]]:
-        """Read every file once: the generation in effect and the route of each channel of which there is nothing else to do. From then on
-        it is at rest here. Documents are not checked value by value: their checksum says that they are as this program wrote them."""
+    def settled(self) -> Iterator[Settled]:
+        """Read every file once: each channel of which there is nothing to do but to serve its route. From then on it is at rest here.
+        Documents are not checked value by value: their checksum says that they are as this program wrote them."""
         for name, content in scan_folder(self._folder, ".json"):
             channel_id = name.removesuffix(".json")
             try:
                 body = json.loads(checked_body(name, content))
-                if body.get("settled") is None or body.get("settled_by") != planner_version() or channel_id in self._channels:
+                if body.get("settled") is None or channel_id in self._channels:
                     continue
-                route = _route(body["settled"])
+                settled = Settled(body["applied"], route_of(body["settled"]), stale=body.get("settled_by") != planner_version())
                 self._resting[channel_id] = Resting(body["applied"], body["deleted"], _sleep(body["sleep"]))
-                yield body["applied"], route
+                yield settled
             except (CorruptFileError, ValueError, LookupError, TypeError):
                 continue  # read once more, and told, when somebody asks for it
 

@@ -3,6 +3,9 @@
 One question is a GET with ``X-Sitewright-Host`` and ``X-Sitewright-Patience`` (``browser`` or ``client``); nginx's ``auth_request`` reads
 the answer's status: 204 somebody is at home now; 401 still starting, and a browser's patience is over; 403 it crashed or cannot start; 404
 nobody knows that host, or it is switched off. nginx asks again with the same request, body unread, only after 204.
+
+While the routing table is not whole yet (a start after a reboot), nginx asks with the patience ``route`` for a host without a route: 204
+means that it has one now, whatever it leads to.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ IDLE_SECONDS = 60.0
 LONGEST_QUESTION = 16 * 1024
 HOST_HEADER = b"x-sitewright-host"
 PATIENCE_HEADER = b"x-sitewright-patience"
+ROUTE = b"route"
 VISITOR = "a visitor"
 
 
@@ -63,7 +67,16 @@ class Wakes:
         except TimeoutError:
             return HTTPStatus.UNAUTHORIZED
 
+    async def route(self, host: str) -> HTTPStatus:
+        """Have the router know where *host* leads, before all others."""
+        channel_id = self._orchestrator.store.channel_of(host)
+        if channel_id:
+            await self._orchestrator.opening.first(channel_id)
+        known = bool(channel_id) and (self._orchestrator.tools.settings.paths.routes / host).exists()
+        return HTTPStatus.NO_CONTENT if known else HTTPStatus.NOT_FOUND
+
     async def _answer(self, channel_id: str) -> HTTPStatus:
+        await self._orchestrator.opening.first(channel_id)
         outcome = await self._at_home(channel_id)
         if outcome is not None:
             return outcome
@@ -201,10 +214,12 @@ class _Conversation(asyncio.Protocol):
 
     async def _answer(self, headers: dict[bytes, bytes]) -> None:
         host = headers.get(HOST_HEADER, b"").decode("ascii", "replace").lower()
-        patience = BROWSER_SECONDS if headers.get(PATIENCE_HEADER) == b"browser" else CLIENT_SECONDS
+        how = headers.get(PATIENCE_HEADER)
+        patience = BROWSER_SECONDS if how == b"browser" else CLIENT_SECONDS
         status = HTTPStatus.SERVICE_UNAVAILABLE
         try:
-            status = await self._server.wakes.wait(host, patience)
+            wakes = self._server.wakes
+            status = await (wakes.route(host) if how == ROUTE else wakes.wait(host, patience))
         except Exception:
             log.exception("wake.failed", extra={"host": host})
         self._say(status)

@@ -204,8 +204,10 @@ def render_config(config: RouterConfig) -> str:
         values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
     changed = fill(_template("changed.conf.tmpl"), values).rstrip("\n")
-    for name, meanwhile in (("absent_locations", ""), ("app_absent_locations", changed)):
-        values[name] = fill(_template("absent.conf.tmpl"), {**values, "changed_meanwhile": meanwhile})
+    not_whole = _lines(12, ("error_page 586 = @unrouted;", f"if (!-f {config.run}/routed) {{ return 586; }}"))
+    for name, meanwhile, unrouted in (("absent_locations", "", ""), ("app_absent_locations", changed, not_whole)):
+        values[name] = fill(_template("absent.conf.tmpl"), {**values, "changed_meanwhile": meanwhile, "not_whole": unrouted})
+    values["unrouted"] = fill(_template("unrouted.conf.tmpl"), values).rstrip("\n")
     values["gate"] = fill(_template("gate.conf.tmpl"), values).rstrip("\n")
     values["lanes"] = _lanes(values)
     for server, request_id in (("", "$request_id"), ("php_", "$http_x_request_id")):

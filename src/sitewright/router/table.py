@@ -40,6 +40,7 @@ class RouteTable:
         self._hosts_folder = paths.routes
         self._channels_folder = paths.route_targets
         self._versions = paths.route_targets / ".v"
+        self._complete = paths.routes_complete
         self._sites = paths.sites
         self._fastcgi_socket = fastcgi_socket(paths)
         self._clock = clock or SystemClock()
@@ -87,6 +88,10 @@ class RouteTable:
                 self._retire(current)
             self._collect()
         return bool(hosts or current)
+
+    def complete(self) -> None:
+        """Note that everything is in the table: from now on a host that is not in it is unknown. It stays so until the run folder goes."""
+        self._complete.touch(mode=0o644)
 
     def channels(self) -> frozenset[str]:
         """Ids of all channels that the table holds."""

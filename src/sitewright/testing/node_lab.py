@@ -149,6 +149,7 @@ async def _begin(sandbox: SandboxLab) -> tuple[Orchestrator, WakeServer]:
     await orchestrator.open()
     waker = WakeServer(orchestrator)
     await waker.open()
+    settings.paths.routes_complete.touch()
     return orchestrator, waker
 
 

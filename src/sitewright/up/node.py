@@ -130,10 +130,11 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     for capability in info.capabilities:
         if not capability.ok:
             log.warning("engine.weaker", extra={"capability": capability.name, "note": capability.note})
+    routes = RouteTable(settings.paths)
     tools = Tools(
         settings=settings,
         engine=engine,
-        routes=RouteTable(settings.paths),
+        routes=routes,
         clock=clock,
         runner=runner,
         prober=EngineProber(engine),
@@ -145,9 +146,12 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     )
     orchestrator = Orchestrator(tools, DesiredStore(settings.paths.desired))
     reporter = Reporter(bus, orchestrator, events, info.name)
-    await orchestrator.open()
+    await orchestrator.load()
     waker = WakeServer(orchestrator)
+    # Visitors need not wait until ten thousand routes are made: nginx asks here for the one it lacks.
     await waker.open()
+    await orchestrator.open()
+    routes.complete()
     await builder.open()
     limits, sessions = LimitWatch(orchestrator), ExecSessions(bus, orchestrator)
     return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), bus, waker)

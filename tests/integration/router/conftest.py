@@ -111,6 +111,7 @@ class Router:
         launch.prepare_folders(self.settings)
         launch.write_config(self.settings)
         self.table = RouteTable(self.settings.paths)
+        self.table.complete()
         self.apps: list[App] = []
         self.process: subprocess.Popen[bytes] | None = None
 
