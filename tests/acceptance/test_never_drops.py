@@ -28,18 +28,13 @@ def busy(platform: Platform, request: pytest.FixtureRequest, tmp_path_factory: p
     made.delete()
 
 
-def all_answered(crowd: Crowd, tell: Tell, what: str) -> None:
-    tell(f"{crowd.site.name}, {what}: {crowd.told()}")
-    assert crowd.failures == []
-
-
 def test_a_deploy(busy: Witness, tell: Tell) -> None:
     with Crowd(busy.site) as crowd:
         crowd.go_on(100)
         busy.deploy("two")
         crowd.forget()
         crowd.go_on(100)
-    all_answered(crowd, tell, "deploy")
+    crowd.all_answered(tell, "deploy")
     assert set(crowd.bodies) == {"two"}
 
 
@@ -48,7 +43,7 @@ def test_a_restart(busy: Witness, tell: Tell) -> None:
     with Crowd(busy.site) as crowd:
         busy.platform.cli("sites", "restart", busy.name)
         crowd.go_on(100)
-    all_answered(crowd, tell, "restart")
+    crowd.all_answered(tell, "restart")
     assert busy.site.get("/me").json()["instance"] != before
 
 
@@ -61,7 +56,7 @@ def test_a_changed_variable(busy: Witness, tell: Tell) -> None:
         busy.platform.cli("env", "unset", busy.name, "WORD")
         crowd.forget()
         crowd.go_on(100)
-    all_answered(crowd, tell, "variable set and unset")
+    crowd.all_answered(tell, "variable set and unset")
     assert set(crowd.bodies) == {"two"}
 
 
@@ -74,7 +69,7 @@ def test_scaling_from_one_to_five_to_two(busy: Witness, tell: Tell) -> None:
         busy.ask("scale", "web=2")
         crowd.forget()
         crowd.go_on(200)
-    all_answered(crowd, tell, "scale 1 → 5 → 2")
+    crowd.all_answered(tell, "scale 1 → 5 → 2")
     assert len(crowd.bodies) == 2
     busy.ask("scale", "web=1")
 
@@ -89,7 +84,7 @@ def test_a_rollback(busy: Witness, tell: Tell) -> None:
         busy.ask("rollback", "1")
         crowd.forget()
         crowd.go_on(100)
-    all_answered(crowd, tell, "rolled back twice")
+    crowd.all_answered(tell, "rolled back twice")
     assert set(crowd.bodies) == {"one"}
 
 

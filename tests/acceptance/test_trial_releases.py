@@ -25,11 +25,6 @@ def trial(platform: Platform, request: pytest.FixtureRequest, tmp_path_factory: 
     made.delete()
 
 
-def all_answered(crowd: Crowd, tell: Tell, what: str) -> None:
-    tell(f"{crowd.site.name}, {what}: {crowd.told()}")
-    assert crowd.failures == []
-
-
 def share(crowd: Crowd, body: str) -> float:
     return crowd.bodies[body] / max(crowd.bodies.total(), 1)
 
@@ -46,7 +41,7 @@ def test_a_canary_that_is_promoted(trial: Witness, tell: Tell) -> None:
         trial.platform.cli("canary", "promote", trial.name)
         crowd.forget()
         crowd.go_on(100)
-    all_answered(crowd, tell, f"canary with {some:.0%} of the requests, promoted")
+    crowd.all_answered(tell, f"canary with {some:.0%} of the requests, promoted")
     assert 0.07 < some < 0.19
     assert set(crowd.bodies) == {"young"}
 
@@ -59,7 +54,7 @@ def test_a_canary_that_is_aborted_by_hand(trial: Witness, tell: Tell) -> None:
         trial.platform.cli("canary", "abort", trial.name)
         crowd.forget()
         crowd.go_on(100)
-    all_answered(crowd, tell, "canary aborted by hand")
+    crowd.all_answered(tell, "canary aborted by hand")
     assert set(crowd.bodies) == {"old"}
 
 
@@ -79,7 +74,7 @@ def test_a_canary_that_answers_with_errors_goes_by_itself(trial: Witness, tell: 
         crowd.go_on(until=lambda: "no release on trial" in trial.platform.cli("canary", trial.name).stdout)
         crowd.forget()
         crowd.go_on(200)
-    all_answered(crowd, tell, f"canary with errors aborted by itself after {len(spoilt)} of them")
+    crowd.all_answered(tell, f"canary with errors aborted by itself after {len(spoilt)} of them")
     assert set(crowd.bodies) == {"old"}
     assert spoilt
 
@@ -98,7 +93,7 @@ def test_all_at_once(trial: Witness, tell: Tell) -> None:
         trial.deploy("green", "--blue-green")
         crowd.forget()
         crowd.go_on(200)
-    all_answered(crowd, tell, "blue/green")
+    crowd.all_answered(tell, "blue/green")
     assert set(crowd.bodies) == {"green"}
     assert trial.ready() == 2
     assert len(seen) < 16, "they took turns for longer than the requests that were under way"

@@ -70,6 +70,11 @@ class Crowd:
         first = f"; the first: {self.failures[0]}" if self.failures else ""
         return f"{self.answered} requests, {len(self.failures)} failed, {slowest}{first}."
 
+    def all_answered(self, tell: Callable[[str], None], what: str) -> None:
+        """*tell* what came of it while *what* was done; AssertionError when a request failed."""
+        tell(f"{self.site.name}, {what}: {self.told()}")
+        assert self.failures == []
+
     async def _all(self) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(self.connections):
