@@ -1,7 +1,8 @@
 """Fills a stopped platform with thousands of sites that are like two real ones: `python -m benchmarks.platform.filling COUNT NAME …`.
 
 Everything a deployed site has is made: rows of the manager (site, channel, route, release, build, operation and steps), the node's desired
-state and memory, and the site's folders, whose files are hard links to the first one's. The platform is SITEWRIGHT_HOME's.
+state and memory, and the site's folders. The last ones are whole, their files hard links to the first one's; the others' releases may be
+empty folders, because nobody opens them while they sleep, and 500 files each would be five million. The platform is SITEWRIGHT_HOME's.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from sitewright.system.accounts import router_account, tenant_uid
 from sitewright.system.files import read_checked_json, write_checked_json
 
 BATCH = 500
+WHOLE = 2
+"""So many of the last sites have their releases' files, too …"""
+FEW_FILES = 5
+"""… and all have, where there are fewer."""
 _DESIRED: TypeAdapter[DesiredChannel] = TypeAdapter(DesiredChannel)
 
 
@@ -60,9 +65,10 @@ def fill(settings: Settings, names: Iterable[str], count: int) -> None:
         _rows(first, twins)
         Serial.objects.filter(name="site").update(last=F("last") + count)
         channel = first.channels.get()
+        few = len(list(settings.paths.release(first.id, channel.name, channel.release.number).iterdir())) < FEW_FILES
         for twin in twins:
             _node_files(settings, twin, channel.id)
-            _folders(settings, twin, first.id)
+            _folders(settings, twin, first.id, whole=few or twin in twins[-WHOLE:])
     _give_back(settings)
 
 
@@ -145,9 +151,13 @@ def _twin_of(path: Path, twin: Twin) -> dict[str, Any]:
     return body
 
 
-def _folders(settings: Settings, twin: Twin, site_id: str) -> None:
+def _folders(settings: Settings, twin: Twin, site_id: str, *, whole: bool) -> None:
     source, target = settings.paths.site(site_id), settings.paths.site(twin.of(site_id))
-    shutil.copytree(source, target, symlinks=True, copy_function=_link)
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return names if not whole and Path(folder).parent.name == "releases" else []
+
+    shutil.copytree(source, target, symlinks=True, copy_function=_link, ignore=left_out)
     uid, gid = tenant_uid(settings.uid_base, twin.number), router_account().gid
     for folder, _, _ in os.walk(target):
         os.chown(folder, uid, gid)

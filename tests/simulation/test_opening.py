@@ -1,4 +1,4 @@
-"""What a node serves when it starts on ten thousand channels: whom a visitor asks for comes first, and an upgrade neither delays nor wakes."""
+"""What a node serves when it starts on many channels: whom a visitor asks for comes first, and an upgrade neither delays nor wakes."""
 
 import asyncio
 from dataclasses import replace

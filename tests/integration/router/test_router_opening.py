@@ -61,7 +61,7 @@ def test_a_sleeping_site_is_routed_and_then_woken(router, opening, method, body,
 
 
 def test_an_app_that_runs_is_asked_at_once(router, opening):
-    opening({"sockets": (router.app(lambda handler, body: answer(handler, body)).socket,)})
+    opening({"sockets": (router.app(answer).socket,)})
     assert router.request("POST", HOST, "/form", body=b"words").text == "words"
 
 
