@@ -60,6 +60,9 @@ def test_every_process_fills_the_places_before_it_starts() -> None:
         "sh /app/.sitewright/beside.sh; python a.py",
     ]
     assert "database.db" in changed.steps[-1].title
+    assert [process.own_words for process in changed.processes] == [process.own_words for process in plan.processes], (
+        "as its owner wrote it"
+    )
 
 
 def test_a_site_without_processes_and_an_app_without_places_are_left_alone() -> None:

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from sitewright.builder.packs.base import PackPlan, Step
 from sitewright.builder.tree import Tree
+from sitewright.domain.processes import BESIDE_SCRIPT, LINKS_FIRST
 
-SCRIPT = ".sitewright/beside.sh"
 BROUGHT = ".sitewright/brought"
 MOST_PATHS = 40
 FOLDERS = frozenset({"uploads", "upload", "media", "instance", "sessions", "flask_session", "logs"})
@@ -41,10 +41,10 @@ def with_places(pack: PackPlan, tree: Tree) -> PackPlan:
     files, folders = places(tree) if pack.processes else ((), ())
     if not files and not folders:
         return pack
-    link = ("/usr/bin/python3", "-I", "/sitewright/inside/beside.py", SCRIPT, BROUGHT, ",".join(files), ",".join(folders))
+    link = ("/usr/bin/python3", "-I", "/sitewright/inside/beside.py", BESIDE_SCRIPT, BROUGHT, ",".join(files), ",".join(folders))
     names = ", ".join((*files, *(f"{folder}/" for folder in folders)))
     step = Step(f"What the app writes to {names} is kept in the site's data", link)
-    processes = tuple(replace(process, command=f"sh /app/{SCRIPT}; {process.command}") for process in pack.processes)
+    processes = tuple(replace(process, command=LINKS_FIRST + process.command) for process in pack.processes)
     return replace(pack, steps=(*pack.steps, step), processes=processes)
 
 

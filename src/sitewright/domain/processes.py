@@ -9,6 +9,9 @@ from sitewright.domain.limits import Limits
 
 TAKES_DESCRIPTOR = "exec env LISTEN_PID=$$ "
 """Put before a command whose server takes the engine's listening socket as systemd hands it over."""
+BESIDE_SCRIPT = ".sitewright/beside.sh"
+LINKS_FIRST = f"sh /app/{BESIDE_SCRIPT}; "
+"""Put before all commands of an app that writes beside its code, see the builder's beside.py."""
 
 
 class Listen(StrEnum):
@@ -75,7 +78,7 @@ class ProcessSpec:
     @property
     def own_words(self) -> str:
         """The command as its owner wrote it."""
-        return self.command.removeprefix(TAKES_DESCRIPTOR)
+        return self.command.removeprefix(LINKS_FIRST).removeprefix(TAKES_DESCRIPTOR)
 
 
 @dataclass(frozen=True, slots=True)
