@@ -156,7 +156,8 @@ def _high(values: list[float]) -> float:
 
 def _spec(lab: SandboxLab | DockerLab, program: Program) -> InstanceSpec:
     env = (("PATH", "/app/.venv/bin:/usr/bin:/bin"), ("PYTHONDONTWRITEBYTECODE", "1"), ("HOME", "/data"))
-    return replace(lab.instance(program.command, listen=program.listen, limits=LIMITS, env=env), warm=program.warm)
+    adopts = program.command.startswith("exec node ")
+    return replace(lab.instance(program.command, listen=program.listen, limits=LIMITS, env=env), warm=program.warm, adopts=adopts)
 
 
 async def _inside(lab: SandboxLab | DockerLab, program: Program) -> float:
