@@ -220,7 +220,7 @@ def test_a_canary_is_shown_by_the_name_of_its_site(script: Script) -> None:
         "last": None,
     }
     shown = said("canary", "blog")
-    assert "12.5 % of the visitors" in shown
+    assert "12.5 % of the requests" in shown
     assert "4 on trial        100       3       12 ms" in shown
     assert json.loads(said("canary", "show", "blog", "--json"))["canary"]["release"] == 4
 

@@ -50,7 +50,7 @@ def show(name: SiteArgument, as_json: JsonOption = False) -> None:
 
 
 def _share(canary: dict[str, Any]) -> str:
-    return f"{canary.get('percent') or 0:g} % of the visitors"
+    return f"{canary.get('percent') or 0:g} % of the requests"
 
 
 def _figures(canary: dict[str, Any], prefix: str) -> list[str]:

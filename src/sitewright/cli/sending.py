@@ -24,7 +24,9 @@ def send_with_progress(client: Client, words: str) -> dict[str, Any]:
             total = sent
 
         made = send(client, source, count)
-        print(f"Sent {total / MEGABYTE:.1f} MB.", file=sys.stderr)
+        if total:
+            amount = f"{total / MEGABYTE:.1f} MB" if total >= MEGABYTE else f"{max(total // 1000, 1)} kB"
+            print(f"Sent {amount}.", file=sys.stderr)
         return made
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
