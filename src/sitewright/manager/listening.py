@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from django.db import Error, close_old_connections, connection
+from django.db import Error, connection
 
 from sitewright.bus.base import Bus
 from sitewright.bus.messages import Ack, BuildStatus, EventBatch, Heartbeat, Hello, Message
@@ -56,6 +56,7 @@ class Listener:
         """End the writing threads; what was heard is written first."""
         self._writer.submit(connection.close)
         self._writer.shutdown(wait=True)
+        self._comparer.submit(connection.close)
         self._comparer.shutdown(wait=False, cancel_futures=True)
 
     async def _write(self, work: Callable[[], T]) -> T:
@@ -83,7 +84,7 @@ class Listener:
 
     def _later(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """In the thread that talks to nodes: one that is slow to answer delays nobody's reports."""
-        return asyncio.get_running_loop().run_in_executor(self._comparer, _with_fresh_connection, work)
+        return asyncio.get_running_loop().run_in_executor(self._comparer, _with_kept_connection, work)
 
     async def _compare_for_ever(self) -> None:
         pause = COMPARE_SECONDS
@@ -131,6 +132,7 @@ def _spread() -> None:
         reports.push_soon(spread())
     except Error:
         log.exception("plans.not_spread")
+        connection.close()
 
 
 def _compare(node: str, *, full: bool) -> float:
@@ -144,17 +146,9 @@ def _compare(node: str, *, full: bool) -> float:
 
 
 def _with_kept_connection(work: Callable[[], T]) -> T:
-    """The writing thread hears something every few seconds: opening a connection each time would cost more than most messages do."""
+    """These threads have something to do every few seconds: opening a connection each time would cost more than most of it does."""
     try:
         return work()
     except Error:
         connection.close()
         raise
-
-
-def _with_fresh_connection(work: Callable[[], T]) -> T:
-    close_old_connections()
-    try:
-        return work()
-    finally:
-        close_old_connections()
