@@ -1,8 +1,8 @@
 """Fills a stopped platform with thousands of sites that are like two real ones: `python -m benchmarks.platform.filling COUNT NAME …`.
 
-Everything a deployed site has is made: rows of the manager (site, channel, route, release, build, operation and steps), the node's desired
-state and memory, and the site's folders. The last ones are whole, their files hard links to the first one's; the others' releases may be
-empty folders, because nobody opens them while they sleep, and 500 files each would be five million. The platform is SITEWRIGHT_HOME's.
+Everything a deployed site has is made: rows of the manager (site, channel, route, release, build, latest operation and its steps), the
+node's desired state and memory, and folders. Those of the last sites are whole, with hard links to the first one's files; the others have
+what is looked at while nobody wakes them: 500 files each would be five million. The platform is SITEWRIGHT_HOME's.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from sitewright.system.files import read_checked_json, write_checked_json
 
 BATCH = 500
 WHOLE = 2
-"""So many of the last sites have their releases' files, too …"""
+"""So many of the last sites have all folders and files of the first one."""
 FEW_FILES = 5
-"""… and all have, where there are fewer."""
 _DESIRED: TypeAdapter[DesiredChannel] = TypeAdapter(DesiredChannel)
 
 
@@ -65,10 +64,13 @@ def fill(settings: Settings, names: Iterable[str], count: int) -> None:
         _rows(first, twins)
         Serial.objects.filter(name="site").update(last=F("last") + count)
         channel = first.channels.get()
-        few = len(list(settings.paths.release(first.id, channel.name, channel.release.number).iterdir())) < FEW_FILES
+        served = settings.paths.release(first.id, channel.name, channel.release.number)
         for twin in twins:
             _node_files(settings, twin, channel.id)
-            _folders(settings, twin, first.id, whole=few or twin in twins[-WHOLE:])
+        for twin in twins[:-WHOLE]:
+            _served_folder(settings, twin, first.id, served)
+        for twin in twins[-WHOLE:]:
+            _folders(settings, twin, first.id)
     _give_back(settings)
 
 
@@ -79,7 +81,7 @@ def _rows(first: Any, twins: list[Twin]) -> None:
     from sitewright.manager.sites.models import Channel, Site  # noqa: PLC0415
 
     channel = first.channels.get()
-    operations = list(Operation.objects.filter(site=first))
+    operations = list(Operation.objects.filter(site=first)[:1])
     _copy(Site, [first], twins, lambda row, twin: _set(row, id=twin.of(first.id), name=twin.name, number=twin.number))
     _copy(Channel, [channel], twins, lambda row, twin: _set(row, id=twin.of(channel.id), site_id=twin.of(first.id), release_id=None))
     _copy(Build, channel.builds.all(), twins, lambda row, twin: _set(row, id=twin.of(row.id), channel_id=twin.of(channel.id)))
@@ -151,16 +153,27 @@ def _twin_of(path: Path, twin: Twin) -> dict[str, Any]:
     return body
 
 
-def _folders(settings: Settings, twin: Twin, site_id: str, *, whole: bool) -> None:
-    source, target = settings.paths.site(site_id), settings.paths.site(twin.of(site_id))
-
-    def left_out(folder: str, names: list[str]) -> list[str]:
-        return names if not whole and Path(folder).parent.name == "releases" else []
-
-    shutil.copytree(source, target, symlinks=True, copy_function=_link, ignore=left_out)
+def _folders(settings: Settings, twin: Twin, site_id: str) -> None:
+    """All of them."""
+    target = settings.paths.site(twin.of(site_id))
+    shutil.copytree(settings.paths.site(site_id), target, symlinks=True, copy_function=_link)
     uid, gid = tenant_uid(settings.uid_base, twin.number), router_account().gid
     for folder, _, _ in os.walk(target):
         os.chown(folder, uid, gid)
+
+
+def _served_folder(settings: Settings, twin: Twin, site_id: str, served: Path) -> None:
+    """Only what the router and the planner look at: the release that is served, with its files where they are few."""
+    uid, gid = tenant_uid(settings.uid_base, twin.number), router_account().gid
+    top = settings.paths.site(twin.of(site_id))
+    target = top / served.relative_to(settings.paths.site(site_id))
+    for folder in reversed([target, *target.parents]):
+        if folder.is_relative_to(top):
+            folder.mkdir(mode=0o750)
+            os.chown(folder, uid, gid)
+    files = list(served.iterdir())
+    for file in files if len(files) <= FEW_FILES else ():
+        _link(str(file), str(target / file.name))
 
 
 def _link(source: str, target: str) -> None:
