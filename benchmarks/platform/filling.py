@@ -64,6 +64,7 @@ def fill(settings: Settings, names: Iterable[str], count: int) -> None:
         _rows(first, twins)
         Serial.objects.filter(name="site").update(last=F("last") + count)
         channel = first.channels.get()
+        assert channel.release is not None, f"{name} was never deployed"
         served = settings.paths.release(first.id, channel.name, channel.release.number)
         for twin in twins:
             _node_files(settings, twin, channel.id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from sitewright.domain.desired import ActualChannel, DesiredChannel
+from sitewright.domain.release import Release
 from sitewright.domain.sleep import SleepStage
 from sitewright.domain.traffic import HostTraffic
 from sitewright.engines.base import Observed
@@ -96,15 +97,22 @@ class Orchestrator:
         """The droplets of releases that are wanted or served here, and the ids of the sites."""
         droplets, sites = set[str](), set[str]()
         for desired in self.store.scan():
-            memory = self.tools.memories.of(desired.channel_id)
             tried = desired.canary.release if desired.canary is not None else None
-            releases = (desired.release, tried, memory.serving.release if memory.serving is not None else None)
+            releases = (desired.release, tried, self._served_release(desired))
             droplets.update(release.droplet for release in releases if release is not None)
             if not desired.removed:
                 sites.add(desired.site_id)
-            self.tools.memories.let_go(desired.channel_id)
             await asyncio.sleep(0)
         return frozenset(droplets), frozenset(sites)
+
+    def _served_release(self, desired: DesiredChannel) -> Release | None:
+        """What its visitors see, where that can be another release than the wanted one."""
+        resting = self.tools.memories.resting(desired.channel_id)
+        if resting is not None and resting.applied == desired.generation:
+            return desired.release
+        memory = self.tools.memories.of(desired.channel_id)
+        self.tools.memories.let_go(desired.channel_id)
+        return memory.serving.release if memory.serving is not None else None
 
     @property
     def instance_count(self) -> int:
