@@ -68,6 +68,28 @@ async def test_a_stopped_app_is_started_for_the_visitor_and_takes_no_memory_befo
     assert b"200 OK" in await node.visit(desired)
 
 
+NODE = """exec node -e "
+const fs = require('node:fs');
+const again = fs.existsSync('/data/again');
+fs.writeFileSync('/data/again', '');
+const server = require('node:http').createServer((request, response) => response.end('hello'));
+setTimeout(() => server.listen(again ? OWN : process.env.PORT), 200);
+" """
+
+
+@pytest.mark.parametrize("own", ["process.env.PORT", "3000"])
+async def test_who_visits_a_stopped_node_app_waits_in_its_socket_even_if_it_opens_another_port_this_time(node, own):
+    web = ProcessSpec("web", NODE.replace("OWN", own), Listen.PORT, HealthCheck(startup_seconds=120), adopts=True)
+    desired = site("alice", STOPS)
+    desired = replace(desired, release=replace(desired.release, blueprint=Blueprint("node", "host", (web,), None)))
+    await awake(node, desired)
+    await node.reaches(desired, "stopped")
+    assert await node.ask("alice.localhost") == 204
+    (observed,) = node.orchestrator.observed(desired.channel_id)
+    assert observed.adopting
+    assert b"200 OK" in await node.visit(desired)
+
+
 async def test_fifty_visitors_at_once_start_one(node):
     desired = await awake(node, site("bob", STOPS))
     await node.reaches(desired, "stopped")
