@@ -72,6 +72,8 @@ class Chromium:
         before = self._loaded
         self.call("Page.navigate", url=address)
         self.wait(lambda: self._loaded > before, f"{address} to load")
+        # What was heard may have been the end of the page before.
+        self.wait_for("document.documentElement && document.readyState === 'complete'")
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
