@@ -30,7 +30,6 @@ from sitewright.system.files import read_checked_json, write_checked_json
 BATCH = 500
 WHOLE = 2
 """So many of the last sites have all folders and files of the first one."""
-FEW_FILES = 5
 _DESIRED: TypeAdapter[DesiredChannel] = TypeAdapter(DesiredChannel)
 
 
@@ -164,7 +163,7 @@ def _folders(settings: Settings, twin: Twin, site_id: str) -> None:
 
 
 def _served_folder(settings: Settings, twin: Twin, site_id: str, served: Path) -> None:
-    """Only what the router and the planner look at: the release that is served, with its files where they are few."""
+    """Only what the router and the planner look at: the release that is served, with its pages."""
     uid, gid = tenant_uid(settings.uid_base, twin.number), router_account().gid
     top = settings.paths.site(twin.of(site_id))
     target = top / served.relative_to(settings.paths.site(site_id))
@@ -172,8 +171,7 @@ def _served_folder(settings: Settings, twin: Twin, site_id: str, served: Path) -
         if folder.is_relative_to(top):
             folder.mkdir(mode=0o750)
             os.chown(folder, uid, gid)
-    files = list(served.iterdir())
-    for file in files if len(files) <= FEW_FILES else ():
+    for file in served.glob("*.html"):
         _link(str(file), str(target / file.name))
 
 
