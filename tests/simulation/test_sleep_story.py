@@ -217,3 +217,43 @@ async def test_a_person_may_wake_it(machine):
     await machine.settle(2)
     assert await stage(machine) == "awake"
     assert texts(machine, EventKind.WOKE)[0].endswith("for somebody who asked for it.")
+
+
+async def test_one_that_gets_visitors_before_it_has_answered_and_never_does_is_started_again(machine):
+    await machine.kill()
+
+    async def as_engines_look(instance, _host):
+        return instance.ready_since is not None or instance.release_id not in machine.deaf
+
+    machine._answers = as_engines_look
+    await machine.boot()
+    await stopped(machine)
+    machine.deaf.add(machine.orchestrator.store.get(CHANNEL_ID).release.id)
+    assert await Wakes(machine.orchestrator).wait(HOST, CLIENT_SECONDS) is HTTPStatus.NO_CONTENT
+    (hanging,) = machine.instances()
+    for _ in range(200):
+        visited(machine)
+        await machine.turn(1.0)
+    assert hanging not in machine.instances()
+    assert EventKind.INSTANCE_UNHEALTHY in kinds(machine)
+
+
+async def test_one_that_answers_late_is_let_be(machine):
+    await machine.kill()
+
+    async def as_engines_look(instance, _host):
+        return instance.ready_since is not None or instance.release_id not in machine.deaf
+
+    machine._answers = as_engines_look
+    await machine.boot()
+    await stopped(machine)
+    machine.deaf.add(machine.orchestrator.store.get(CHANNEL_ID).release.id)
+    assert await Wakes(machine.orchestrator).wait(HOST, CLIENT_SECONDS) is HTTPStatus.NO_CONTENT
+    present = machine.instances()
+    for second in range(200):
+        if second == 50:
+            machine.deaf.clear()
+        visited(machine)
+        await machine.turn(1.0)
+    assert machine.instances() == present
+    assert EventKind.INSTANCE_UNHEALTHY not in kinds(machine)

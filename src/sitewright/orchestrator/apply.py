@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sitewright.config.settings import Settings
@@ -227,8 +227,10 @@ class Applier:
         host = desired.hosts[0] if desired.hosts else "localhost"
         answers = False
         freezes = memory.instance(instance.id).freezes
+        # That it takes connections says nothing of one that has never answered: they wait in its socket.
+        asked = replace(instance, ready_since=None) if memory.instance(instance.id).trusted else instance
         try:
-            answers = await self._tools.prober(instance, host)
+            answers = await self._tools.prober(asked, host)
         finally:
             own = memory.instances.get(instance.id)
             if own is not None:
@@ -236,9 +238,10 @@ class Applier:
         if own is None or own.told_to_stop or own.evacuating_since is not None or own.freezes != freezes:
             return
         if not answers:
-            own.failures += 1 if own.ready_since is not None else 0
+            still_starts = own.trusted and own.probed_at - instance.started_at < instance.health.startup_seconds
+            own.failures += 1 if own.ready_since is not None and not still_starts else 0
             return
-        own.failures = 0
+        own.failures, own.trusted = 0, False
         if own.ready_since is None:
             memory.learn_start(instance.digest, self._tools.clock.now() - instance.started_at)
             self._mark_ready(desired, memory, instance)

@@ -56,7 +56,8 @@ class SleepApplier:
             case steps.Thaw(instance):
                 await self._thaw(memory, instance)
             case steps.Trust(instance):
-                memory.instance(instance.id).ready_since = self._clock.now()
+                own = memory.instance(instance.id)
+                own.ready_since, own.trusted = self._clock.now(), True
             case steps.NoteVisit():
                 memory.visited_at = self._clock.steady()
             case steps.NoteDeath(instance):

@@ -69,6 +69,8 @@ class InstanceMemory:
     """What is remembered of one instance."""
 
     ready_since: float | None = None
+    trusted: bool = False
+    """It counts as ready, and has not answered yet."""
     evacuating_since: float | None = None
     told_to_stop: bool = False
     stopping: bool = False
