@@ -88,7 +88,8 @@ def _rows(first: Any, twins: list[Twin]) -> None:
 
     def release(row: Any, twin: Twin) -> Any:
         build = twin.of(row.build_id) if row.build_id else None
-        return _set(row, id=twin.of(row.id), channel_id=twin.of(channel.id), build_id=build)
+        # Their files are the first one's: one team holds them all, and must have room left.
+        return _set(row, id=twin.of(row.id), channel_id=twin.of(channel.id), build_id=build, size_bytes=0)
 
     _copy(Release, channel.releases.all(), twins, release)
     if channel.release_id:
