@@ -257,3 +257,14 @@ async def test_one_that_answers_late_is_let_be(machine):
         await machine.turn(1.0)
     assert machine.instances() == present
     assert EventKind.INSTANCE_UNHEALTHY not in kinds(machine)
+
+
+async def test_the_first_copy_gets_the_visitor_and_the_others_are_started_after_it(machine):
+    await stopped(machine, count=5)
+    waiting = asyncio.create_task(Wakes(machine.orchestrator).wait(HOST, CLIENT_SECONDS))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert await waiting is HTTPStatus.NO_CONTENT
+    assert len(machine.instances()) == 1
+    await machine.settle(3)
+    assert (len(machine.instances()), machine.routed()) == (5, 5)

@@ -19,6 +19,7 @@ from sitewright.orchestrator import sleep
 from sitewright.orchestrator.gate import gate_of
 from sitewright.orchestrator.jobs import plan_jobs
 from sitewright.orchestrator.model import (
+    LIVE_STATES,
     OUT_SECONDS,
     WEB,
     Actual,
@@ -42,6 +43,7 @@ from sitewright.orchestrator.steps import (
     Remove,
     RemoveRoute,
     SetRoute,
+    Start,
     Step,
     Stop,
 )
@@ -91,8 +93,8 @@ def _plan_services(desired: DesiredChannel, actual: Actual, now: float, tree_of:
         (later if isinstance(step, Evacuate | Stop | Remove) else steps).append(step)
     if serving is not None and serving != actual.serving:
         steps.append(NoteServing(serving))
-    if not web.serving:
-        steps.extend(sleep.trusted(actual, wanted.get(WEB)))
+    trust = () if web.serving else sleep.trusted(actual, wanted.get(WEB))
+    steps = [*_first_things_first(steps, actual, somebody_soon=bool(web.serving or trust)), *trust]
     if table.holders != actual.slots:
         steps.append(NoteSlots(table.holders))
     if route != actual.route:
@@ -108,6 +110,19 @@ def _plan_services(desired: DesiredChannel, actual: Actual, now: float, tree_of:
     elif doze is not None:
         times.append(now + doze)
     return Plan(tuple(steps), problem, min(times, default=None))
+
+
+def _first_things_first(steps: list[Step], actual: Actual, *, somebody_soon: bool) -> list[Step]:
+    """While a visitor waits for a sleeping channel, one web process is all that is started: the next plan starts the others."""
+    if not actual.rest.wanted:
+        return steps
+    starting = any(i.process == WEB and i.state in LIVE_STATES for i in actual.instances)
+    if starting and not somebody_soon:
+        return steps
+    first = next((s for s in steps if isinstance(s, Start) and s.wanted.spec.type == WEB), None) if not starting else None
+    if first is None and not somebody_soon:
+        return steps
+    return [s for s in steps if not isinstance(s, Start) or s is first]
 
 
 @dataclass(frozen=True, slots=True)
