@@ -11,7 +11,7 @@ from benchmarks.harness import Row
 from benchmarks.platform.stand import Stand, flask_app
 from benchmarks.rig.visits import Api
 
-WAKES = 40
+WAKES = 30
 PLAIN_REQUESTS = 200
 NODE = """require("http").createServer((request, response) => response.end("one")).listen(process.env.PORT);
 """
