@@ -209,7 +209,8 @@ class Orchestrator:
                 await asyncio.sleep(COALESCE_SECONDS)
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._idle_seconds())
+                async with asyncio.timeout(self._idle_seconds()):  # not wait_for: before Python 3.12 it can lose a cancellation
+                    await self._woken.wait()
             await asyncio.sleep(COALESCE_SECONDS)
 
     def _idle_seconds(self) -> float:

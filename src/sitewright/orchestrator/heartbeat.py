@@ -107,7 +107,8 @@ class Reporter:
                     last = now if said else last
                     await asyncio.sleep(COALESCE_SECONDS if said else 0)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), BEAT_SECONDS if linked else LINK_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS if linked else LINK_SECONDS):
+                    await self._woken.wait()
 
     async def _tell_events(self) -> None:
         while True:
@@ -115,7 +116,8 @@ class Reporter:
             if self._bus.connected:
                 await self._send_events()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._eventful.wait(), BEAT_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._eventful.wait()
             await asyncio.sleep(COALESCE_SECONDS)
 
     async def _hello(self) -> bool:

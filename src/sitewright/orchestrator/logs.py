@@ -190,7 +190,8 @@ class LogStore:
                 return page
             cursor = page.cursor
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await changed.wait()
 
     def _last(self, folder: Path, process: str, count: int) -> LogPage:
         found: list[LogLine] = []

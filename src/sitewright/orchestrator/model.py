@@ -63,6 +63,8 @@ class Instance:
     unattended: bool = False
     reason: str = ""
     out_of_memory: bool = False
+    trusted: bool = False
+    """It gets visitors and has never answered yet."""
     exit_code: int | None = None
     out_until: float = 0.0
     """It refused connections, and gets no slots until then while others are ready."""

@@ -143,6 +143,7 @@ def _instance(desired: DesiredChannel, memory: ChannelMemory, item: Observed) ->
         probing=own.probing,
         probed_at=own.probed_at,
         failures=own.failures,
+        trusted=own.trusted,
         told_to_stop=own.told_to_stop or own.evacuating_since is not None,
         unattended=own.told_to_stop and not own.stopping,
         exit_code=item.exit.code if item.exit else None,

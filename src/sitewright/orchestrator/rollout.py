@@ -261,6 +261,8 @@ def _look_again(current: Sequence[Instance], now: float, result: Rollout) -> Non
             due = max(instance.probed_at, instance.since + _jitter(instance)) + instance.health.interval_seconds
             if instance.out_until - OUT_SECONDS > instance.probed_at:
                 due = now  # it refused somebody: look at it at once
+            elif instance.trusted:
+                due = instance.probed_at + probe_delay(now - instance.since)  # it may have opened a port of its own: visitors wait
             elif instance.failures:
                 due = instance.probed_at + min(instance.health.interval_seconds, 5.0)
             if now >= due:

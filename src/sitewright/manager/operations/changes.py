@@ -24,7 +24,8 @@ class Bell:
     async def heard(self, seconds: float) -> None:
         """Wait until it was rung since the last time, at most that long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
         self._rung.clear()
 
 
