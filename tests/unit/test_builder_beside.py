@@ -69,3 +69,11 @@ def test_a_site_without_processes_and_an_app_without_places_are_left_alone() -> 
     static, app = PackPlan("static", "static site"), PackPlan("python", "app", processes=(ProcessSpec("web", "x"),))
     assert with_places(static, tree_of({"guests.db": ""})) is static
     assert with_places(app, tree_of({"app.py": "print()"})) is app
+
+
+def test_an_app_whose_links_are_made_first_is_not_begun_as_a_copy_of_a_warm_parent() -> None:
+    web = ProcessSpec("web", "gunicorn app:app", warm=("gunicorn", "app:app"))
+    (changed,) = with_places(
+        PackPlan("python", "Python app", processes=(web,)), tree_of({"app.py": "sqlite3.connect('database.db')"})
+    ).processes
+    assert changed.warm == ()

@@ -44,7 +44,8 @@ def with_places(pack: PackPlan, tree: Tree) -> PackPlan:
     link = ("/usr/bin/python3", "-I", "/sitewright/inside/beside.py", BESIDE_SCRIPT, BROUGHT, ",".join(files), ",".join(folders))
     names = ", ".join((*files, *(f"{folder}/" for folder in folders)))
     step = Step(f"What the app writes to {names} is kept in the site's data", link)
-    processes = tuple(replace(process, command=LINKS_FIRST + process.command) for process in pack.processes)
+    # A copy of a warm parent runs the server alone, without what the command does first.
+    processes = tuple(replace(process, command=LINKS_FIRST + process.command, warm=()) for process in pack.processes)
     return replace(pack, steps=(*pack.steps, step), processes=processes)
 
 
