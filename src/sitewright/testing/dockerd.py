@@ -78,7 +78,7 @@ def _uplink() -> tuple[str, int]:
 @contextlib.contextmanager
 def network_with_a_way_out() -> Iterator[str]:
     """A network namespace whose traffic leaves through this machine's uplink, masqueraded. Yields its name."""
-    tag = f"{os.getpid():x}{secrets.token_hex(1)}"
+    tag = f"{os.getpid():x}{secrets.token_hex(2)}"  # interface names have 15 characters at most
     name, outer, inner, table = f"swd-{tag}", f"swdo{tag}", f"swdi{tag}", f"swd_{tag}"
     leftovers.note(name)
     leftovers.note(table)
