@@ -135,12 +135,12 @@ class NetworkPool:
 
     async def give_back(self, index: int, *, as_new: bool = True) -> None:
         """Its sandbox has ended, every process of it. One that is not *as_new* (it may hold rules of its instance) goes to nobody else."""
-        self._used.discard(index)
         link = self.link(index)
         if as_new and len(self._ready) < KEPT and not self._closed and Path(link.path).exists():
             self._ready.append(link)
         else:
-            await self._delete(link)
+            await self._delete(link)  # its number is taken until it is gone: else a new one would be deleted in its place
+        self._used.discard(index)
 
     async def _make(self) -> Link:
         taken = self._used | {link.index for link in self._ready}
