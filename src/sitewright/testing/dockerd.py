@@ -28,6 +28,7 @@ from sitewright.testing import leftovers
 
 START_SECONDS = 40.0
 STOP_SECONDS = 20.0
+SUFFIX_BYTES = 2
 PACKAGES = ("docker.io", "iptables", "nftables", "iproute2", "util-linux", "tini")
 
 
@@ -78,12 +79,12 @@ def _uplink() -> tuple[str, int]:
 @contextlib.contextmanager
 def network_with_a_way_out() -> Iterator[str]:
     """A network namespace whose traffic leaves through this machine's uplink, masqueraded. Yields its name."""
-    tag = f"{os.getpid():x}{secrets.token_hex(2)}"  # interface names have 15 characters at most
+    tag = f"{os.getpid():x}{secrets.token_hex(SUFFIX_BYTES)}"  # interface names have 15 characters at most
     name, outer, inner, table = f"swd-{tag}", f"swdo{tag}", f"swdi{tag}", f"swd_{tag}"
     leftovers.note(name)
     leftovers.note(table)
-    third = secrets.randbelow(254) + 1
-    here, there = f"198.18.{third}.1", f"198.18.{third}.2"
+    network = secrets.randbelow(2**15) * 4  # one of the /30 networks of 198.18.0.0/15
+    here, there = (f"198.{18 + (network >> 16)}.{network >> 8 & 255}.{(network & 255) + host}" for host in (1, 2))
     device, mtu = _uplink()
     inside = ("nsenter", f"--net=/run/netns/{name}")
     try:
@@ -150,11 +151,16 @@ def stop_dockerd(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def maker_of(tag: str) -> int:
+    """The pid of the process that named a network *tag*."""
+    return int(tag[: -2 * SUFFIX_BYTES], 16)
+
+
 def sweep() -> None:
     """Remove what a test run that was killed has left: everything is named after the process that made it."""
     for namespace in Path("/run/netns").glob("swd-*"):
         tag = namespace.name.removeprefix("swd-")
-        if not Path(f"/proc/{int(tag[:-2], 16)}").exists():
+        if not Path(f"/proc/{maker_of(tag)}").exists():
             run_blocking(["ip", "netns", "del", namespace.name])
             run_blocking(["nft", "delete", "table", "ip", f"swd_{tag}"])
     for folder in Path(tempfile.gettempdir()).glob("swd-*-*"):

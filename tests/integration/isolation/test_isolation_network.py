@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import socket
 import subprocess
@@ -59,10 +60,11 @@ async def test_the_hosts_services_are_out_of_reach_on_every_address(lab: Sandbox
 
 
 async def test_the_hosts_abstract_sockets_are_out_of_reach(lab: SandboxLab) -> None:
+    name = f"sitewright-isolation-{os.getpid()}"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("\0sitewright-isolation")
+        listener.bind(f"\0{name}")
         listener.listen()
-        script = 'import socket; socket.socket(socket.AF_UNIX).connect("\\0sitewright-isolation")'
+        script = f'import socket; socket.socket(socket.AF_UNIX).connect("\\0{name}")'
         job = lab.job(f"python3 -c {shlex.quote(script)}")
         assert (await lab.engine.run(job)).exit.code != 0
         assert "ConnectionRefused" in lab.text(job.id)
