@@ -170,7 +170,7 @@ class Builder:
 
     def _pump(self) -> None:
         """Start builds while there are slots: never two of one site, and the site that has waited longest first."""
-        while not self._closing and len(self._running) < self._settings.build_slots:
+        while not self._closing and len(self._running) < self._settings.builds_at_once:
             busy = {run_request.site_id for run_request in self._busy()}
             candidates = [request for request in self._queue if request.site_id not in busy]
             if not candidates:

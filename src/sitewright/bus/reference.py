@@ -26,7 +26,11 @@ def _subjects() -> list[str]:
     rows = []
     for line in lines[rules[1] + 1 : rules[2]]:
         first, *rest = (line[begin:end].strip() for begin, end in zip(starts, [*starts[1:], None], strict=True))
-        rows.append(f"| `{first}` | {' | '.join(_cell(part) for part in rest)} |".replace("see ``messages.METHODS``", "see the next table"))
+        rows.append(
+            f"| `{first}` | {' | '.join(_cell(part) for part in rest)} |".replace("see ``messages.METHODS``", "see the next table").replace(
+                "see ``messages.DOOR_METHODS``", "see below"
+            )
+        )
     return rows
 
 
@@ -44,6 +48,7 @@ def _messages() -> list[str]:
 def page() -> str:
     """The whole page."""
     publish, subscribe = subjects.node_permissions(NODE)
+    doors_publish, doors_subscribe = subjects.door_permissions("<door>")
     managers_publish, managers_subscribe = subjects.manager_permissions()
     lines = [
         "# The bus\n",
@@ -57,10 +62,16 @@ def page() -> str:
         "Under `rpc.<node>.<method>`. An error travels back as `Failure`.\n",
         "| method | message | answer |\n|---|---|---|",
         *(f"| `{name}` | `{asked.__name__}` | `{answer.__name__}` |" for name, (asked, answer) in messages.METHODS.items()),
+        "\n## What the manager answers\n",
+        "To a node under `node.<node>.<topic>`, to the SSH door under `door.<door>.<method>`.\n",
+        "| who asks | topic or method | message | answer |\n|---|---|---|---|",
+        *(f"| a node | `{name}` | `{asked.__name__}` | `{answer.__name__}` |" for name, (asked, answer) in messages.NODE_QUESTIONS.items()),
+        *(f"| the door | `{name}` | `{asked.__name__}` | `{answer.__name__}` |" for name, (asked, answer) in messages.DOOR_METHODS.items()),
         "\n## Permissions\n",
         "Each has credentials of its own, made at installation.\n",
         "| | may publish | may subscribe |\n|---|---|---|",
         f"| a node | {_code(publish)} | {_code(subscribe)} |",
+        f"| a door | {_code(doors_publish)} | {_code(doors_subscribe)} |",
         f"| the manager | {_code(managers_publish)} | {_code(managers_subscribe)} |",
         "\n## Messages\n",
         "| message | fields | |\n|---|---|---|",

@@ -8,8 +8,11 @@ node.<node>.heartbeat          node → managers                 Heartbeat
 node.<node>.events             node → manager (request)        EventBatch → Ack
 node.<node>.build              node → managers                 BuildStatus
 node.<node>.hello              node → manager (request)        Hello → Ack
-stream.<node>.<session>.out    node → manager                  StreamChunk
-stream.<node>.<session>.in     manager → node                  StreamChunk
+node.<node>.push               node → manager (request)        PushAsked → PushVerdict
+node.<node>.follow             node → manager (request)        OperationFollow → OperationNews
+door.<door>.<method>           door → manager (request)        see ``messages.DOOR_METHODS``
+stream.<node>.<session>.out    node → manager, door            StreamChunk
+stream.<node>.<session>.in     manager, door → node            StreamChunk
 =============================  ==============================  ========================================
 """
 
@@ -26,6 +29,11 @@ def rpc(node: str, method: str) -> str:
 def node_topic(node: str, topic: str) -> str:
     """Where *node* speaks; `*` as node listens to all."""
     return f"node.{node}.{topic}"
+
+
+def door(name: str, method: str) -> str:
+    """Where the door *name* asks the manager; `*` as name listens to all."""
+    return f"door.{name}.{method}"
 
 
 def stream_in(node: str, session: str) -> str:
@@ -47,4 +55,9 @@ def node_permissions(node: str) -> tuple[list[str], list[str]]:
 
 def manager_permissions() -> tuple[list[str], list[str]]:
     """What the manager's credentials may publish and subscribe to."""
-    return ["rpc.>", "stream.*.*.in"], ["node.>", "stream.*.*.out", "_INBOX.manager.>"]
+    return ["rpc.>", "stream.*.*.in"], ["node.>", "door.>", "stream.*.*.out", "_INBOX.manager.>"]
+
+
+def door_permissions(name: str) -> tuple[list[str], list[str]]:
+    """What a door's credentials may publish and subscribe to: its own questions, and streams, whose sessions it names itself."""
+    return [f"door.{name}.>", "stream.*.*.in"], ["stream.*.*.out", f"_INBOX.{name}.>"]

@@ -124,6 +124,10 @@ class Paths:
         """One site's folder: repo.git and channels."""
         return self.sites / site_id
 
+    def repository(self, site_id: str) -> Path:
+        """The site's bare git repository; its own user's, made when something is first put into it."""
+        return self.site(site_id) / "repo.git"
+
     def channel(self, site_id: str, channel: str) -> Path:
         """One channel's folder: folder, data, releases, logs."""
         return self.site(site_id) / "channels" / channel
@@ -183,6 +187,11 @@ class Paths:
     def wake_socket(self) -> Path:
         """Where the orchestrator answers for whoever is not at home."""
         return self.run / "wake.sock"
+
+    @property
+    def hooks(self) -> Path:
+        """One socket a push under way, through which git's hook inside the sandbox asks the node what becomes of it."""
+        return self.run / "h"
 
     @property
     def bus_port_file(self) -> Path:

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     )
     http_port: int = Field(default=8000, ge=1, le=65535, description="The port that visitors and the manager's pages are served on.")
     http_address: str = Field(default="127.0.0.1", description="The address the router listens on; 0.0.0.0 for every interface.")
+    ssh_port: int = Field(default=2222, ge=0, le=65535, description="The port of the SSH door: git, shells and files of sites; 0 for none.")
+    ssh_address: str = Field(default="127.0.0.1", description="The address that the SSH door listens on; 0.0.0.0 for every interface.")
     behind_tls: bool = Field(
         default=False,
         description="A proxy on this machine speaks TLS for the platform: addresses begin with https:// and need no port, cookies travel "
@@ -45,7 +47,12 @@ class Settings(BaseSettings):
         description="Threads of the manager that work on operations; 0 leaves that to `python -m sitewright.manager.worker`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much the platform's own logs say.")
-    build_slots: int = Field(default=1, ge=1, le=32, description="Builds at a time on this node.")
+    build_slots: int = Field(default=0, ge=0, le=32, description="Builds at a time on this node; 0 is half its processors, at least one.")
+    build_memory_mb: int = Field(
+        default=0, ge=0, description="Megabytes of memory that one build may take; 0 is a quarter of the machine's, between 512 and 4096."
+    )
+    build_cache_mb: int = Field(default=2048, ge=0, description="Megabytes of build caches kept for one site; the oldest goes first.")
+    repository_mb: int = Field(default=2048, ge=16, description="Megabytes that one site's repository may take.")
     package_index: str = Field(
         default="", description="A Python package index for builds; empty for the public one or what this machine's pip.conf says."
     )
@@ -85,6 +92,11 @@ class Settings(BaseSettings):
     def paths(self) -> Paths:
         """Where everything is."""
         return Paths(home=self.home, run=self.run or default_run(self.home))
+
+    @property
+    def builds_at_once(self) -> int:
+        """``build_slots``, or half the processors that this process may use, at least one."""
+        return self.build_slots or max(len(os.sched_getaffinity(0)) // 2, 1)
 
     @property
     def manager_host(self) -> str:

@@ -27,6 +27,14 @@ class OperationKind(StrEnum):
     """The release on trial becomes the channel's."""
     ABORT = "abort"
     """The release on trial goes."""
+    CHANNEL = "channel"
+    """A channel is made, changed (branch, protection, data, release from another channel) or removed."""
+    ADOPT = "adopt"
+    """A release of one channel becomes another channel's, without a build."""
+    PUBLISH = "publish"
+    """A live channel's edits are committed to its branch."""
+    SYNC = "sync"
+    """A connected repository is fetched."""
 
 
 MOST_ATTEMPTS = 6

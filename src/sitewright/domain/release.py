@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sitewright.domain.pages import NO_RULES, NO_WISHES, PageRules, Wishes
 from sitewright.domain.processes import ProcessSpec
 
 KEPT_RELEASES = 5
@@ -25,6 +26,12 @@ class Blueprint:
     fallback: str = ""
     env: tuple[tuple[str, str], ...] = ()
     """Defaults that the pack sets; the channel's own variables win."""
+    rules: PageRules = NO_RULES
+    wishes: Wishes = NO_WISHES
+    image: str = ""
+    """Of a container image that runs as it is (`sha256:…`): there is no tree then; "" for everything else."""
+    config: str = ""
+    """The name of the configuration file that was followed: `sitewright.toml`, `app.json`; "" for none."""
 
     def process(self, process_type: str) -> ProcessSpec | None:
         """The process type of that name, or None."""

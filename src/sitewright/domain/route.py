@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sitewright.domain.limits import UNLIMITED_VISITS, VisitLimits
+from sitewright.domain.pages import NO_RULES, PageRules
 
 SLOTS = 16
 
@@ -55,6 +56,7 @@ class ChannelRoute:
     changeable: bool = False
     affinity: Affinity = Affinity.NONE
     visits: VisitLimits = UNLIMITED_VISITS
+    rules: PageRules = NO_RULES
 
 
 def spread(sockets: tuple[Path, ...]) -> tuple[Path, ...]:

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "sitewright.manager.domains",
     "sitewright.manager.operations",
     "sitewright.manager.audit",
+    "sitewright.manager.repositories",
 ]
 
 MIDDLEWARE = [

@@ -68,6 +68,25 @@ class ApiToken(models.Model):
         return f"{self.label} ({self.prefix}…)"
 
 
+class SshKey(models.Model):
+    """A public key with which its owner comes to the SSH door. ``fingerprint`` is `SHA256:…`; one key belongs to one person only."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="ssh_keys")
+    label = models.CharField(max_length=100)
+    public_key = models.TextField()
+    """`ssh-ed25519 AAAA…`, without the comment."""
+    fingerprint = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_from = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        ordering = ("label", "id")
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.fingerprint})"
+
+
 class SignInLink(models.Model):
     """A way in that works once, for an hour."""
 

@@ -22,6 +22,10 @@ class Operation(models.Model):
     kind = models.CharField(max_length=24)
     state = models.CharField(max_length=16, default=OperationState.QUEUED.value)
     site = models.ForeignKey("sites.Site", null=True, blank=True, on_delete=models.SET_NULL, related_name="operations")
+    channel = models.ForeignKey("sites.Channel", null=True, blank=True, on_delete=models.SET_NULL, related_name="operations")
+    """None: it is about the whole site, and nothing else of the site goes on meanwhile."""
+    lane = models.CharField(max_length=12, blank=True, default="")
+    """The channel's id, or the site's: one operation a lane is under way at a time."""
     site_name = models.CharField(max_length=40)
     team = models.ForeignKey("teams.Team", on_delete=models.CASCADE, related_name="operations")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="operations")

@@ -48,6 +48,7 @@ class Build(models.Model):
     state = models.CharField(max_length=16, default=BuildState.QUEUED.value)
     phase = models.CharField(max_length=200, blank=True, default="")
     position = models.PositiveIntegerField(default=0)
+    wait_seconds = models.FloatField(default=0.0)
     droplet = models.CharField(max_length=64, blank=True, default="")
     size_bytes = models.BigIntegerField(default=0)
     blueprint = models.JSONField(null=True, blank=True)
@@ -82,6 +83,19 @@ class Release(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
 
+    author = models.CharField(max_length=200, blank=True, default="")
+    """Of the commit, as git has it; "" when the source is not from git."""
+    subject = models.CharField(max_length=200, blank=True, default="")
+    """First line of the commit's message, or what it was deployed from."""
+    build_seconds = models.FloatField(default=0.0)
+    changes = models.JSONField(null=True, blank=True)
+    """Since the release before: {"commits", "files", "added", "removed"}, numbers; None when that is unknown."""
+    variables = models.JSONField(default=dict, blank=True)
+    """Name → keyed digest of each variable when it went live: what was changed can be told, and what it was cannot."""
+    adopted_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="adopted_as")
+    """The release of another channel whose droplet this is."""
+    gone_at = models.DateTimeField(null=True, blank=True)
+    """When its droplet was given up, because newer ones are kept; it cannot be returned to."""
     live_at = models.DateTimeField(null=True, blank=True)
     """When visitors last began to get it; None when they never did."""
     trial = models.CharField(max_length=16, blank=True, default=Trial.NONE.value)

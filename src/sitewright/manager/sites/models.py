@@ -6,10 +6,13 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from sitewright.domain.channel import PREVIEW_DAYS, PRODUCTION, ChannelKind, Previews
 from sitewright.domain.desired import Strategy
+from sitewright.domain.git import DEFAULT_BRANCH
+from sitewright.domain.release import KEPT_RELEASES
 from sitewright.domain.route import Affinity
 from sitewright.domain.sleep import SleepStage
-from sitewright.domain.states import InstanceState, Mode, Power
+from sitewright.domain.states import InstanceState, Mode, Power, Role
 from sitewright.manager.columns import id_column, one_of
 
 
@@ -50,8 +53,14 @@ class Site(models.Model):
     team = models.ForeignKey("teams.Team", on_delete=models.PROTECT, related_name="sites")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    default_branch = models.CharField(max_length=200, default=DEFAULT_BRANCH)
+    previews = models.CharField(max_length=16, default=Previews.OFF.value)
+    preview_days = models.PositiveIntegerField(default=PREVIEW_DAYS)
+    keep_releases = models.PositiveIntegerField(default=KEPT_RELEASES)
+    """How many releases of each channel can be returned to; what visitors get stays anyway."""
 
     class Meta:
+        constraints = (one_of("previews", Previews, "site_previews"),)
         ordering = ("name",)
 
     def __str__(self) -> str:
@@ -66,7 +75,23 @@ class Channel(models.Model):
 
     id = id_column()
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="channels")
-    name = models.CharField(max_length=20, default="production")
+    name = models.CharField(max_length=20, default=PRODUCTION)
+    kind = models.CharField(max_length=16, default=ChannelKind.PRODUCTION.value)
+    branch = models.CharField(max_length=200, blank=True, default="")
+    """A push to it deploys this channel; "" follows none."""
+    commit = models.CharField(max_length=64, blank=True, default="")
+    """Of the site's repository: what visitors get, or in live mode what was last published; "" when that is unknown."""
+    data_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="data_shared_with")
+    """The channel whose data folder it uses; None is its own."""
+    protected = models.BooleanField(default=False)
+    deploy_role = models.CharField(max_length=16, default=Role.DEVELOPER.value)
+    """When protected: who may deploy, promote, roll back; and nobody forces a push."""
+    frozen_until = models.DateTimeField(null=True, blank=True)
+    """Nothing is deployed before then, except a rollback."""
+    frozen_reason = models.CharField(max_length=200, blank=True, default="")
+    frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    """Of a preview: when it is removed if nothing new comes."""
     mode = models.CharField(max_length=16, default=Mode.RELEASED.value)
     power = models.CharField(max_length=16, default=Power.ON.value)
     release = models.ForeignKey("releases.Release", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
@@ -113,6 +138,9 @@ class Channel(models.Model):
             one_of("affinity", Affinity, "channel_affinity"),
             one_of("strategy", Strategy, "channel_strategy"),
             one_of("sleep_stage", SleepStage, "channel_sleep_stage"),
+            one_of("kind", ChannelKind, "channel_kind"),
+            one_of("deploy_role", Role, "channel_deploy_role"),
+            models.UniqueConstraint(fields=["site", "branch"], condition=~models.Q(branch=""), name="one_channel_a_branch"),
         )
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""Repositories elsewhere that a site is connected to: what they tell, what is fetched, what is reported back, pull requests."""
