@@ -15,7 +15,7 @@ import sysconfig
 from pathlib import Path
 
 from sitewright.bus.client import Credentials
-from sitewright.bus.subjects import manager_permissions, node_permissions
+from sitewright.bus.subjects import DOOR, door_permissions, manager_permissions, node_permissions
 from sitewright.config.paths import Paths
 from sitewright.config.settings import Settings
 from sitewright.errors import PreflightError, UnavailableError
@@ -31,7 +31,9 @@ def _folder(paths: Paths) -> Path:
 
 
 def _credentials_file(paths: Paths, name: str) -> Path:
-    return paths.home / "manager" / "bus.json" if name == MANAGER else paths.node / "bus.json"
+    if name == MANAGER:
+        return paths.home / "manager" / "bus.json"
+    return paths.home / "ssh" / "bus.json" if name == DOOR else paths.node / "bus.json"
 
 
 def _give(path: Path, account: Account) -> None:
@@ -40,8 +42,8 @@ def _give(path: Path, account: Account) -> None:
 
 
 def ensure_credentials(paths: Paths, node: str) -> None:
-    """Make the manager's and the node's credentials where they are missing; never changes existing ones."""
-    for name, account in ((MANAGER, manager_account()), (node, None)):
+    """Make the manager's, the door's and the node's credentials where they are missing; never changes existing ones."""
+    for name, account in ((MANAGER, manager_account()), (DOOR, manager_account()), (node, None)):
         path = _credentials_file(paths, name)
         if path.exists():
             continue
@@ -54,7 +56,7 @@ def ensure_credentials(paths: Paths, node: str) -> None:
 
 
 def load_credentials(paths: Paths, name: str) -> Credentials:
-    """How *name* (`manager`, or else this machine's node) reaches the bus now. Raises UnavailableError before `up` has prepared it."""
+    """How *name* (`manager`, `door` or this machine's node) reaches the bus now. Raises UnavailableError before `up` has prepared it."""
     try:
         body = json.loads(_credentials_file(paths, name).read_text())
         address = paths.bus_port_file.read_text().strip()
@@ -94,9 +96,15 @@ def _user_block(user: str, password: str, permissions: tuple[list[str], list[str
     )
 
 
+def _permissions(name: str) -> tuple[list[str], list[str]]:
+    if name == MANAGER:
+        return manager_permissions()
+    return door_permissions(name) if name == DOOR else node_permissions(name)
+
+
 def render_config(port: int, users: list[tuple[str, str]]) -> str:
     """The server's configuration: loopback only, one user per (name, password), each with its own permissions."""
-    blocks = [_user_block(name, password, manager_permissions() if name == MANAGER else node_permissions(name)) for name, password in users]
+    blocks = [_user_block(name, password, _permissions(name)) for name, password in users]
     return (
         f"listen: 127.0.0.1:{port}\nmax_payload: {MAX_PAYLOAD_BYTES}\nmax_pending: 67108864\nping_interval: '20s'\n"
         "write_deadline: '5s'\n"
@@ -123,7 +131,7 @@ def write_config(settings: Settings, *, keep_port: bool = False) -> Path:
     _give(folder, manager_account())
     port = _previous_port(paths) if keep_port and _previous_port(paths) else _free_port(_previous_port(paths))
     users = []
-    for name in (MANAGER, settings.node):
+    for name in (MANAGER, DOOR, settings.node):
         body = json.loads(_credentials_file(paths, name).read_text())
         users.append((body["user"], body["password"]))
     config = folder / "nats.conf"

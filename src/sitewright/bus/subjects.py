@@ -11,14 +11,20 @@ node.<node>.hello              node → manager (request)        Hello → Ack
 node.<node>.push               node → manager (request)        PushAsked → PushVerdict
 node.<node>.follow             node → manager (request)        OperationFollow → OperationNews
 door.<door>.<method>           door → manager (request)        see ``messages.DOOR_METHODS``
-stream.<node>.<session>.out    node → manager, door            StreamChunk
-stream.<node>.<session>.in     manager, door → node            StreamChunk
+stream.<node>.<session>.out    node → manager                  StreamChunk
+stream.<node>.<session>.in     manager → node                  StreamChunk
 =============================  ==============================  ========================================
+
+A door's sessions are two tokens, `<door>.<id>`: so its credentials let it hear its own and nobody else's.
 """
 
 from __future__ import annotations
 
+from sitewright.domain.identity import is_id
+
 MANAGER_QUEUE = "managers"
+DOOR = "door"
+"""The SSH door of a machine: its name on the bus."""
 
 
 def rpc(node: str, method: str) -> str:
@@ -46,10 +52,21 @@ def stream_out(node: str, session: str) -> str:
     return f"stream.{node}.{session}.out"
 
 
+def door_session(name: str, session: str) -> str:
+    """A session that the door *name* opens, as requests and subjects of streams name it."""
+    return f"{name}.{session}"
+
+
+def is_session(session: str) -> bool:
+    """Whether *session* is one that the manager or a door may open; check before listening to its input."""
+    opener, dot, own = session.rpartition(".")
+    return is_id(own) and opener == (DOOR if dot else "")
+
+
 def node_permissions(node: str) -> tuple[list[str], list[str]]:
     """What a node's credentials may publish and subscribe to: its own subjects and nothing else. Answers go by allow_responses."""
-    publish = [f"node.{node}.>", f"stream.{node}.*.out"]
-    subscribe = [f"rpc.{node}.>", f"stream.{node}.*.in", f"_INBOX.{node}.>"]
+    publish = [f"node.{node}.>", f"stream.{node}.*.out", f"stream.{node}.*.*.out"]
+    subscribe = [f"rpc.{node}.>", f"stream.{node}.*.in", f"stream.{node}.*.*.in", f"_INBOX.{node}.>"]
     return publish, subscribe
 
 
@@ -59,5 +76,5 @@ def manager_permissions() -> tuple[list[str], list[str]]:
 
 
 def door_permissions(name: str) -> tuple[list[str], list[str]]:
-    """What a door's credentials may publish and subscribe to: its own questions, and streams, whose sessions it names itself."""
-    return [f"door.{name}.>", "stream.*.*.in"], ["stream.*.*.out", f"_INBOX.{name}.>"]
+    """What a door's credentials may publish and subscribe to: its own questions, and the streams of its own sessions."""
+    return [f"door.{name}.>", f"stream.*.{name}.*.in"], [f"stream.*.{name}.*.out", f"_INBOX.{name}.>"]
