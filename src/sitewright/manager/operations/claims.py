@@ -11,10 +11,13 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from sitewright.domain.states import OperationState
 from sitewright.manager.operations.handlers import StaleWorkerError
+from sitewright.manager.operations.lanes import in_the_way, others_in_the_way
 from sitewright.manager.operations.models import Operation
+from sitewright.manager.sites.models import Site
 
 LEASE_SECONDS = 8.0
 """A killed worker's work goes on within this and a look of the reaper: 10 s in all."""
+CLAIMABLE = (OperationState.QUEUED.value, OperationState.WAITING.value)
 ACTIVE = (OperationState.RUNNING.value, OperationState.WAITING.value)
 
 
@@ -32,14 +35,15 @@ def moment(seconds: float) -> datetime:
 
 
 def due(now: float, limit: int = 20) -> list[str]:
-    """Ids that could be claimed now, oldest first: waiting ones whose time has come, queued ones whose site is free."""
-    waiting = [OperationState.QUEUED.value, OperationState.WAITING.value]
+    """Ids that could be claimed now, oldest first: waiting ones whose time has come, queued ones whose lane is free."""
     # Asked every second, and nearly always there is nothing: the whole question takes seven times as long to put.
-    if not Operation.objects.filter(state__in=waiting, run_after__lte=moment(now)).exists():
+    if not Operation.objects.filter(state__in=CLAIMABLE, run_after__lte=moment(now)).exists():
         return []
-    busy = Operation.objects.filter(site=OuterRef("site"), state__in=ACTIVE)
-    older = Operation.objects.filter(site=OuterRef("site"), state=OperationState.QUEUED.value).filter(
-        Q(run_after__lt=OuterRef("run_after")) | Q(run_after=OuterRef("run_after"), id__lt=OuterRef("id"))
+    busy = in_the_way().filter(state__in=ACTIVE)
+    older = (
+        in_the_way()
+        .filter(state=OperationState.QUEUED.value)
+        .filter(Q(run_after__lt=OuterRef("run_after")) | Q(run_after=OuterRef("run_after"), id__lt=OuterRef("id")))
     )
     free = Q(site=None) | (~Exists(busy) & ~Exists(older))
     ready = Q(state=OperationState.WAITING.value) | (Q(state=OperationState.QUEUED.value) & free)
@@ -48,24 +52,32 @@ def due(now: float, limit: int = 20) -> list[str]:
 
 
 def claim(operation_id: str, owner: str, now: float) -> Operation | None:
-    """Take it, or None when somebody else was faster or its site got busy meanwhile."""
-    row = Operation.objects.filter(id=operation_id).values("fence", "started_at").first()
+    """Take it, or None when somebody else was faster or its lane got busy meanwhile."""
+    row = Operation.objects.filter(id=operation_id).first()
     if row is None:
         return None
     try:
         with transaction.atomic():
-            taken = Operation.objects.filter(
-                id=operation_id, fence=row["fence"], state__in=[OperationState.QUEUED.value, OperationState.WAITING.value]
-            ).update(
+            if row.state == OperationState.QUEUED and not _free(row):
+                return None
+            taken = Operation.objects.filter(id=operation_id, fence=row.fence, state=row.state, state__in=CLAIMABLE).update(
                 state=OperationState.RUNNING.value,
                 fence=F("fence") + 1,
                 lease_owner=owner,
                 lease_until=moment(now + LEASE_SECONDS),
-                started_at=row["started_at"] or moment(now),
+                started_at=row.started_at or moment(now),
             )
     except IntegrityError:
         return None
     return Operation.objects.get(id=operation_id) if taken else None
+
+
+def _free(operation: Operation) -> bool:
+    """Whether nothing is in its way. Under the lock of the site's row: nobody else begins something between looking and writing."""
+    if operation.site_id is None:
+        return True
+    list(Site.objects.select_for_update().filter(id=operation.site_id).values_list("id"))
+    return not others_in_the_way(operation).filter(state__in=ACTIVE).exists()
 
 
 def hold(operation: Operation) -> None:

@@ -24,8 +24,8 @@ class Operation(models.Model):
     site = models.ForeignKey("sites.Site", null=True, blank=True, on_delete=models.SET_NULL, related_name="operations")
     channel = models.ForeignKey("sites.Channel", null=True, blank=True, on_delete=models.SET_NULL, related_name="operations")
     """None: it is about the whole site, and nothing else of the site goes on meanwhile."""
-    lane = models.CharField(max_length=12, blank=True, default="")
-    """The channel's id, or the site's: one operation a lane is under way at a time."""
+    lane = models.CharField(max_length=20, blank=True, default="")
+    """The channel's id, or the site's: one operation a lane is under way at a time. sitewright.manager.operations.lanes has the rules."""
     site_name = models.CharField(max_length=40)
     team = models.ForeignKey("teams.Team", on_delete=models.CASCADE, related_name="operations")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="operations")
@@ -55,9 +55,9 @@ class Operation(models.Model):
             one_of("kind", OperationKind, "operation_kind"),
             models.UniqueConstraint(fields=["created_by", "idempotency_key"], name="asked_once"),
             models.UniqueConstraint(
-                fields=["site"],
-                condition=models.Q(state__in=[OperationState.RUNNING.value, OperationState.WAITING.value]),
-                name="one_operation_a_site",
+                fields=["lane"],
+                condition=models.Q(state__in=[OperationState.RUNNING.value, OperationState.WAITING.value]) & ~models.Q(lane=""),
+                name="one_operation_a_lane",
             ),
         )
         indexes = (

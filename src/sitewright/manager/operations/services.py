@@ -8,14 +8,16 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.operation import LONGEST_SECONDS, OperationKind
 from sitewright.domain.states import FINAL_OPERATION_STATES, OperationState, StepState, check_transition
 from sitewright.errors import ConflictError, InvalidValueError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.operations import claims
+from sitewright.manager.operations.lanes import WHOLE_SITE, lane_of
 from sitewright.manager.operations.models import Operation, Step
 from sitewright.manager.runtime import runtime
-from sitewright.manager.sites.models import Site
+from sitewright.manager.sites.models import Channel, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Ask:
     user: User | None
     params: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
+    channel: Channel | None = None
+    """What it is about; None is the site's production, for kinds that are about one channel."""
 
 
 def known(user: User | None, key: str, kind: OperationKind) -> Operation | None:
@@ -60,9 +64,14 @@ def submit(ask: Ask) -> Operation:
 
 def _record(ask: Ask) -> Operation:
     now = runtime().clock.now()
+    channel = ask.channel
+    if channel is None and ask.kind not in {*WHOLE_SITE, OperationKind.SYNC}:
+        channel = Channel.objects.filter(site=ask.site, name=PRODUCTION).first()
     operation = Operation.objects.create(
         kind=ask.kind.value,
         site=ask.site,
+        channel=channel,
+        lane=lane_of(ask.kind, ask.site, channel),
         site_name=ask.site.name,
         team_id=ask.site.team_id,
         created_by=ask.user,
@@ -146,7 +155,7 @@ def _changed(operation_id: str) -> None:
 
 
 def ring_site(site_id: str) -> None:
-    """Something that this site's operation may wait for has happened."""
-    active = Operation.objects.filter(site_id=site_id, state__in=claims.ACTIVE).values_list("id", flat=True).first()
-    if active is not None and claims.wake(active, runtime().clock.now()):
-        runtime().doorbell.ring(active)
+    """Something that this site's operations may wait for has happened."""
+    for active in Operation.objects.filter(site_id=site_id, state__in=claims.ACTIVE).values_list("id", flat=True):
+        if claims.wake(active, runtime().clock.now()):
+            runtime().doorbell.ring(active)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.states import Power
 from sitewright.errors import SitewrightError
 from sitewright.manager.operations.handlers import Context, Done, Outcome, Wait
@@ -26,11 +27,13 @@ class RolloutError(SitewrightError):
 
 
 def channel_of(context: Context) -> Channel:
-    """The production channel of the operation's site. Raises SitewrightError when the site is gone."""
-    rows = Channel.objects.select_related("site__team", "release", "canary_release")
-    channel = rows.filter(site_id=context.operation.site_id, name="production").first()
+    """The operation's channel; production when it is about the whole site. Raises SitewrightError when it is gone."""
+    operation = context.operation
+    rows = Channel.objects.select_related("site__team", "release", "canary_release", "data_of").filter(site_id=operation.site_id)
+    whole = operation.lane == operation.site_id
+    channel = rows.filter(name=PRODUCTION).first() if whole else rows.filter(id=operation.lane).first()
     if channel is None:
-        raise SitewrightError("The site is gone.")
+        raise SitewrightError("The site is gone." if whole else "The channel is gone.")
     return channel
 
 
