@@ -39,6 +39,7 @@ def test_the_whole_body_of_a_container() -> None:
         "Labels": {"sitewright.platform": "0badcafe"},
         "Tty": False,
         "OpenStdin": False,
+        "StdinOnce": False,
         "StopSignal": "SIGTERM",
         "HostConfig": {
             "CapDrop": ["ALL"],

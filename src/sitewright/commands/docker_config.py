@@ -53,6 +53,7 @@ class Container:
     network: str
     workdir: str
     labels: tuple[tuple[str, str], ...] = field(default=())
+    takes_input: bool = False
 
 
 def container_name(tag: str, identity: str) -> str:
@@ -72,7 +73,8 @@ def container_body(container: Container) -> dict[str, Any]:
         "Hostname": "site",
         "Labels": dict(container.labels),
         "Tty": False,
-        "OpenStdin": False,
+        "OpenStdin": container.takes_input,
+        "StdinOnce": container.takes_input,
         "StopSignal": "SIGTERM",
         "HostConfig": {
             **_confinement(container.limits.scratch_bytes),

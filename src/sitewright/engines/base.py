@@ -1,4 +1,4 @@
-"""The contract every engine keeps: start, stop, freeze, thaw, observe, exec, run, logs, stats.
+"""The contract every engine keeps: start, stop, freeze, thaw, observe, exec, run, converse, logs, stats.
 
 Rules that the contract suite checks:
 
@@ -195,6 +195,14 @@ class ExecSession(Protocol):
         ...
 
 
+class Conversation(ExecSession, Protocol):
+    """A job whose input and output are streams of bytes. It ends with the engine; ``kill`` it when nobody listens any more."""
+
+    async def read_error(self) -> bytes:
+        """The next of its standard error, up to 64 KiB; b"" once it has ended and all was read."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Capability:
     """One thing this engine does on this machine, or does not, and what that means. ``doctor`` prints them."""
@@ -262,4 +270,8 @@ class Engine(Protocol):
 
     async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:
         """Run a job to its end; output goes to the sink under the job's id. *cancelled* completing kills it."""
+        ...
+
+    async def converse(self, job: JobSpec) -> Conversation:
+        """Start a job with its input and output in our hands; nothing goes to the sink. After its time it is killed. Raises EngineError."""
         ...

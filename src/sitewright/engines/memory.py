@@ -162,6 +162,11 @@ class MemoryEngine:
                 await watch
         return self.jobs(job)
 
+    async def converse(self, job: JobSpec) -> MemoryConversation:
+        """A conversation that echoes."""
+        self.calls.append(("converse", job.id))
+        return MemoryConversation((job.box.command,))
+
     def _living(self, instance_id: str) -> _Held:
         held = self.world.held.get(instance_id)
         if held is None or held.exit is not None:
@@ -214,3 +219,12 @@ class MemoryExecSession:
             self._exit = Exit(137)
             self._ended.set()
             self._output.put_nowait(b"")
+
+
+class MemoryConversation(MemoryExecSession):
+    """The same, with a standard error that says nothing."""
+
+    async def read_error(self) -> bytes:
+        """The end, once it has ended."""
+        await self._ended.wait()
+        return b""

@@ -11,7 +11,7 @@ import pytest
 from sitewright.domain.identity import new_id
 from sitewright.engines.base import EngineState, Stats
 from sitewright.errors import EngineError
-from sitewright.testing.engine_contract_commands import CommandsContract, JobsContract
+from sitewright.testing.engine_contract_commands import CommandsContract, ConversationsContract, JobsContract
 from sitewright.testing.engine_contract_processes import ProcessesContract
 from sitewright.testing.engine_lab import Lab, end, exit_of, seen
 
@@ -139,5 +139,5 @@ class EngineContract:
         assert (await lab.engine.run(lab.job("sleep 60"), cancelled())).cancelled
 
 
-class RunningEngineContract(EngineContract, ProcessesContract, CommandsContract, JobsContract):
+class RunningEngineContract(EngineContract, ProcessesContract, CommandsContract, JobsContract, ConversationsContract):
     """What engines keep that run real processes."""

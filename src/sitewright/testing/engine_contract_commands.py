@@ -98,3 +98,48 @@ class JobsContract:
         result = await lab.engine.run(job)
         assert result.exit.out_of_memory
         assert result.exit.code != 0
+
+
+class ConversationsContract:
+    """Jobs with their input and output in our hands."""
+
+    async def test_a_conversation_takes_input_and_gives_output_and_error_apart(self, lab: Lab) -> None:
+        job = lab.job("cat; echo bad >&2; exit 4")
+        talk = await lab.engine.converse(job)
+        await talk.write(b"\x00\xffabc")
+        assert await talk.read() == b"\x00\xffabc"
+        await talk.write(b"")
+        output, error = await asyncio.gather(everything(talk.read), everything(talk.read_error))
+        assert (output, error) == (b"", b"bad\n")
+        assert await talk.wait() == Exit(4)
+        assert job.id not in lab.output
+
+    async def test_much_goes_through_a_conversation_unchanged(self, lab: Lab) -> None:
+        talk = await lab.engine.converse(lab.job("exec cat"))
+        data = bytes(range(256)) * 4096 * 4
+
+        async def give() -> None:
+            for start in range(0, len(data), 100_000):
+                await talk.write(data[start : start + 100_000])
+            await talk.write(b"")
+
+        giving = asyncio.create_task(give())
+        assert await everything(talk.read) == data
+        await giving
+        assert await talk.wait() == Exit(0)
+
+    async def test_a_killed_conversation_is_gone_and_lets_go_whoever_reads_or_writes(self, lab: Lab) -> None:
+        talk = await lab.engine.converse(lab.job("echo up; sleep 600 & sleep 600"))
+        assert await talk.read() == b"up\n"
+        reading = asyncio.create_task(talk.read())
+        writing = asyncio.create_task(talk.write(b"x" * (4 << 20)))
+        await talk.kill()
+        await talk.kill()
+        assert (await talk.wait()).code != 0
+        assert await asyncio.wait_for(reading, 10) == b""
+        await asyncio.wait_for(writing, 10)
+
+    async def test_a_conversation_that_takes_too_long_is_ended(self, lab: Lab) -> None:
+        talk = await lab.engine.converse(lab.job("exec sleep 600", timeout=0.5))
+        assert (await asyncio.wait_for(talk.wait(), 20)).code != 0
+        assert await everything(talk.read) == b""

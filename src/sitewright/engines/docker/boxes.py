@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sitewright.commands.docker_config import Bind, Container
@@ -97,3 +97,8 @@ def job_container(base: Base, job: JobSpec, network: str) -> Container:
         workdir=job.box.workdir,
         labels=job_labels(base.tag, job),
     )
+
+
+def conversation_container(base: Base, job: JobSpec, network: str) -> Container:
+    """The container of a job that takes input; its standard error is a stream of its own."""
+    return replace(job_container(base, job, network), argv=("/bin/sh", "-c", job.box.command), takes_input=True)

@@ -23,6 +23,7 @@ from sitewright.commands.docker_config import (
 from sitewright.config.settings import Settings
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import (
+    Conversation,
     EngineInfo,
     EngineState,
     ExecSession,
@@ -37,6 +38,7 @@ from sitewright.engines.base import (
 from sitewright.engines.docker import sockets
 from sitewright.engines.docker.boxes import Base
 from sitewright.engines.docker.capabilities import capabilities
+from sitewright.engines.docker.conversation import open_conversation
 from sitewright.engines.docker.daemon import CONFLICT, Daemon, DaemonError
 from sitewright.engines.docker.execs import DockerExec, start_exec
 from sitewright.engines.docker.image import ensure_image, host_binds
@@ -279,6 +281,15 @@ class DockerEngine:
         finally:
             with contextlib.suppress(DaemonError):
                 await self._networks.release(job.box.uid)
+
+    async def converse(self, job: JobSpec) -> Conversation:
+        """Start a job in a container of its own, with its input and output. Raises EngineError."""
+
+        async def free() -> None:
+            with contextlib.suppress(DaemonError):
+                await self._networks.release(job.box.uid)
+
+        return await open_conversation(self._daemon, await self._ready.make_conversation(job), job.timeout_seconds, free)
 
     # --- what they share ---
 

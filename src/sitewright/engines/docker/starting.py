@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sitewright.commands.docker_config import Container, container_body, container_name
 from sitewright.engines.base import InstanceSpec, JobSpec
 from sitewright.engines.docker import sockets
-from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, instance_container, job_container
+from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, conversation_container, instance_container, job_container
 from sitewright.engines.docker.daemon import Daemon, DaemonError
 from sitewright.engines.docker.networks import NO_NETWORK, Networks
 from sitewright.engines.mounts import check_mounts
@@ -52,6 +52,13 @@ class Starter:
         self._write_accounts(job.box.uid)
         async with self._network(job.box.uid, wanted=job.box.network) as network:
             return await self._create(job.id, job_container(self.base, job, network))
+
+    async def make_conversation(self, job: JobSpec) -> str:
+        """Make the container of a job that takes input, not yet started; its id. Raises EngineError."""
+        check_mounts(job.box)
+        self._write_accounts(job.box.uid)
+        async with self._network(job.box.uid, wanted=job.box.network) as network:
+            return await self._create(job.id, conversation_container(self.base, job, network))
 
     async def _wait_for_socket(self, spec: InstanceSpec, container: str) -> None:
         """Until the launcher's socket is linked, or the container has ended without one: then the exit tells why."""

@@ -15,6 +15,7 @@ from sitewright.config.settings import Settings
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import (
     Capability,
+    Conversation,
     EngineInfo,
     ExecSession,
     InstanceSpec,
@@ -27,6 +28,7 @@ from sitewright.engines.base import (
 )
 from sitewright.engines.ports import PortFollower
 from sitewright.engines.sandbox import adoption, machine, sockets
+from sitewright.engines.sandbox.conversation import open_conversation
 from sitewright.engines.sandbox.held import Held, empty, end_tree, erase, terminate, watch
 from sitewright.engines.sandbox.jobs import group_of, run_job
 from sitewright.engines.sandbox.launch import Ground
@@ -382,3 +384,7 @@ class SandboxEngine:
                 ground.groups.remove(group_of(job.id))
             if network is not None and link is not None:
                 await network.give_back(link.index)
+
+    async def converse(self, job: JobSpec) -> Conversation:
+        """Start a job whose input and output are ours."""
+        return await open_conversation(self._ready(), job, self._network if job.box.network else None)
