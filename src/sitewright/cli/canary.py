@@ -5,31 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.groups import ShowsByDefault
+from sitewright.cli.session import ChannelOption, JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
 
-
-class _ShowsByDefault(TyperGroup):
-    """`canary NAME` is `canary show NAME`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """See ``click.Group``: a first word that is no command is the site's name."""
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            args = ["show", *args]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(help="Look after a release on trial: `sitewright canary NAME` shows it.", no_args_is_help=True, cls=_ShowsByDefault)
+app = typer.Typer(help="Look after a release on trial: `sitewright canary NAME` shows it.", no_args_is_help=True, cls=ShowsByDefault)
 
 
 @app.command()
-def show(name: SiteArgument, as_json: JsonOption = False) -> None:
+def show(name: SiteArgument, channel: ChannelOption = "", as_json: JsonOption = False) -> None:
     """Show how the release on trial does beside the site's own."""
     from sitewright.cli.output import clean, print_fields, print_json, print_table  # noqa: PLC0415
 
     with connected() as client:
-        body = client.get(site_path(name, "/canary"))
+        body = client.get(site_path(name, "/canary", channel=channel))
     canary = body.get("canary")
     if as_json:
         print_json(body)
@@ -63,17 +52,17 @@ def _figures(canary: dict[str, Any], prefix: str) -> list[str]:
 
 
 @app.command()
-def promote(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
+def promote(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Make the release on trial the site's own: all visitors get it, without a gap."""
-    _decide(name, "promote", f"All visitors of {name} get the new release.", no_wait=no_wait)
+    _decide(name, channel, "promote", f"All visitors of {name} get the new release.", no_wait=no_wait)
 
 
 @app.command()
-def abort(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
+def abort(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Take the release on trial away: all visitors get the site's own again."""
-    _decide(name, "abort", f"All visitors of {name} get the old release.", no_wait=no_wait)
+    _decide(name, channel, "abort", f"All visitors of {name} get the old release.", no_wait=no_wait)
 
 
-def _decide(name: str, verb: str, done: str, *, no_wait: bool) -> None:
+def _decide(name: str, channel: str, verb: str, done: str, *, no_wait: bool) -> None:
     with connected() as client:
-        finish(client, client.post(site_path(name, f"/canary/{verb}")), no_wait=no_wait, done=done)
+        finish(client, client.post(site_path(name, f"/canary/{verb}", channel=channel)), no_wait=no_wait, done=done)

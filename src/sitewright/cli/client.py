@@ -153,9 +153,10 @@ class Client:
 
 
 def _target(path: str, parameters: Mapping[str, Any] | None) -> str:
-    """Path and query; parameters that are None are left out."""
+    """Path and query; parameters that are None are left out. The path may have a query already."""
     query = urlencode({name: value for name, value in (parameters or {}).items() if value is not None})
-    return f"{PREFIX}{path}{'?' if query else ''}{query}"
+    joint = ("&" if "?" in path else "?") if query else ""
+    return f"{PREFIX}{path}{joint}{query}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sitewright.cli.session import JsonOption, SiteArgument, connected, site_path
+from sitewright.cli.session import ChannelOption, JsonOption, SiteArgument, connected, site_path
 
 
-def cron(name: SiteArgument, as_json: JsonOption = False) -> None:
+def cron(name: SiteArgument, channel: ChannelOption = "", as_json: JsonOption = False) -> None:
     """List a site's cron processes: when each runs next and how the last run went."""
     from sitewright.cli.output import print_json, print_table, when  # noqa: PLC0415
 
     with connected() as client:
-        items = list(client.items(site_path(name, "/crons")))
+        items = list(client.items(site_path(name, "/crons", channel=channel)))
     if as_json:
         print_json(items)
         return

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import SOURCE_HELP, JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.session import SOURCE_HELP, ChannelOption, NoWaitOption, SiteArgument, called, connected, finish, site_path
 
 
 def deploy(
@@ -19,6 +19,7 @@ def deploy(
     blue_green: Annotated[
         bool, typer.Option("--blue-green", help="Start all new instances beside the old ones, and lead all visitors over at once.")
     ] = False,
+    channel: ChannelOption = "",
     no_wait: NoWaitOption = False,
 ) -> None:
     """Build a folder, an archive or a git repository and put it online when it works; until then the old release answers."""
@@ -26,9 +27,9 @@ def deploy(
 
     choices = _choices(canary, blue_green=blue_green)
     with connected() as client:
-        found = client.get(site_path(site))
-        answer = client.post(site_path(site, "/deploys"), {"source": send_with_progress(client, source), **choices})
-        done = f"{site} is online: {found.get('url', '')}"
+        found = client.get(site_path(site, channel=channel))
+        answer = client.post(site_path(site, "/deploys", channel=channel), {"source": send_with_progress(client, source), **choices})
+        done = f"{called(site, channel)} is online: {found.get('url', '')}"
         if canary:
             done = f"The new release of {site} is on trial. `sitewright canary {site}` says how it does."
         finish(client, answer, no_wait=no_wait, done=done)
@@ -51,23 +52,11 @@ def rollback(
     number: Annotated[
         int | None, typer.Argument(metavar="[RELEASE]", min=1, help="The release's number; the one before when left out.")
     ] = None,
+    channel: ChannelOption = "",
     no_wait: NoWaitOption = False,
 ) -> None:
     """Go back to an earlier release, without building it again and without a gap for the visitors."""
     with connected() as client:
-        answer = client.post(site_path(name, "/rollback"), {"release": number} if number else {})
-        done = f"{name} runs release {number} again." if number else f"{name} runs the release before again."
+        answer = client.post(site_path(name, "/rollback", channel=channel), {"release": number} if number else {})
+        done = f"{called(name, channel)} runs {f'release {number}' if number else 'the release before'} again."
         finish(client, answer, no_wait=no_wait, done=done)
-
-
-def releases(name: SiteArgument, as_json: JsonOption = False) -> None:
-    """List a site's releases, the newest first."""
-    from sitewright.cli.output import print_json, print_table, when  # noqa: PLC0415
-
-    with connected() as client:
-        items = list(client.items(site_path(name, "/releases")))
-    if as_json:
-        print_json(items)
-        return
-    rows = [[r.get("number"), when(r.get("created_at")), str(r.get("commit") or "")[:10], str(r.get("droplet") or "")[:12]] for r in items]
-    print_table(("release", "made", "commit", "droplet"), rows, empty="It has no release yet.")

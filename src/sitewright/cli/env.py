@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.session import ChannelOption, JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
 
 app = typer.Typer(help="List, set and unset a site's environment variables.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_variables(name: SiteArgument, as_json: JsonOption = False) -> None:
+def list_variables(name: SiteArgument, channel: ChannelOption = "", as_json: JsonOption = False) -> None:
     """List a site's variables; secret values are not shown."""
     from sitewright.cli.output import print_json, print_table  # noqa: PLC0415
 
     with connected() as client:
-        items = list(client.items(site_path(name, "/env")))
+        items = list(client.items(site_path(name, "/env", channel=channel)))
     if as_json:
         print_json(items)
         return
@@ -51,13 +51,14 @@ def set_variables(
         list[str], typer.Argument(metavar="K=V…", help="Variables; K=- reads the value from standard input.", show_default=False)
     ],
     secret: Annotated[bool, typer.Option("--secret", help="Never show these values again.")] = False,
+    channel: ChannelOption = "",
     no_wait: NoWaitOption = False,
 ) -> None:
     """Set variables and restart the site with them."""
     stdin = sys.stdin.read() if any(pair.endswith("=-") for pair in pairs) else ""
     wanted = {key: {"value": value, "secret": secret} for key, value in parse_pairs(pairs, stdin).items()}
     with connected() as client:
-        answer = client.request("PATCH", site_path(name, "/env"), json={"set": wanted, "unset": []})
+        answer = client.request("PATCH", site_path(name, "/env", channel=channel), json={"set": wanted, "unset": []})
         finish(client, answer, no_wait=no_wait, done=f"{', '.join(wanted)} set.")
 
 
@@ -65,9 +66,10 @@ def set_variables(
 def unset_variables(
     name: SiteArgument,
     names: Annotated[list[str], typer.Argument(metavar="K…", help="Variables to take away.", show_default=False)],
+    channel: ChannelOption = "",
     no_wait: NoWaitOption = False,
 ) -> None:
     """Take variables away and restart the site without them."""
     with connected() as client:
-        answer = client.request("PATCH", site_path(name, "/env"), json={"set": {}, "unset": names})
+        answer = client.request("PATCH", site_path(name, "/env", channel=channel), json={"set": {}, "unset": names})
         finish(client, answer, no_wait=no_wait, done=f"{', '.join(names)} unset.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sitewright.cli.session import JsonOption, SiteArgument, connected, site_path
+from sitewright.cli.session import ChannelOption, JsonOption, SiteArgument, connected, site_path
 
 if TYPE_CHECKING:
     from sitewright.cli.client import Client
@@ -17,14 +17,15 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is written from now; Ctrl-C ends it.")] = False,
     process: Annotated[str, typer.Option(help="Only this process type, such as web.")] = "",
     tail: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the last lines.")] = 100,
+    channel: ChannelOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Print what a site's processes have written."""
     with connected() as client:
         if follow:
-            _follow(client, name, process=process, tail=tail, as_json=as_json)
+            _follow(client, site_path(name, "/logs/stream", channel=channel), process=process, tail=tail, as_json=as_json)
             return
-        page = client.get(site_path(name, "/logs"), process=process or None, tail=tail)
+        page = client.get(site_path(name, "/logs", channel=channel), process=process or None, tail=tail)
     if as_json:
         from sitewright.cli.output import print_json  # noqa: PLC0415
 
@@ -41,7 +42,7 @@ def _print(line: dict[str, Any]) -> None:
     print(f"{head}  {terminal_text(str(line.get('text', '')))}", flush=True)
 
 
-def _follow(client: Client, name: str, *, process: str, tail: int, as_json: bool) -> None:
+def _follow(client: Client, path: str, *, process: str, tail: int, as_json: bool) -> None:
     """Stream lines, over restarts of the manager too; after a break only new lines are asked for."""
     import json  # noqa: PLC0415
     import time  # noqa: PLC0415
@@ -51,7 +52,7 @@ def _follow(client: Client, name: str, *, process: str, tail: int, as_json: bool
     after = ""
     while True:
         try:
-            for event in client.events(site_path(name, "/logs/stream"), after, process=process or None, tail=tail):
+            for event in client.events(path, after, process=process or None, tail=tail):
                 after = event.id or after
                 if event.kind == "line" and as_json:
                     print(json.dumps(event.data, ensure_ascii=False), flush=True)

@@ -14,7 +14,32 @@ from typing import Annotated
 import typer
 
 from sitewright import __version__
-from sitewright.cli import account, canary, cron, deploy, env, execute, logs, machine, operations, plans, scale, settings, sites, sleep
+from sitewright.cli import (
+    account,
+    builds,
+    canary,
+    channels,
+    cron,
+    deploy,
+    env,
+    execute,
+    freeze,
+    git,
+    keys,
+    logs,
+    machine,
+    operations,
+    plans,
+    publish,
+    releases,
+    repositories,
+    scale,
+    settings,
+    sites,
+    sleep,
+    templates,
+)
+from sitewright.cli.session import ForChannel
 from sitewright.errors import SitewrightError
 
 EXIT_CODES = (
@@ -60,17 +85,35 @@ for command in (machine.up, machine.restart, machine.down, machine.doctor, machi
     app.command(rich_help_panel="The platform")(command)
 for command in (account.login, account.logout, account.whoami, plans.plans):
     app.command(rich_help_panel="You")(command)
+app.add_typer(keys.app, name="keys", rich_help_panel="You")
 app.add_typer(sites.app, name="sites", rich_help_panel="Sites")
-app.command(rich_help_panel="Sites")(deploy.deploy)
-app.add_typer(canary.app, name="canary", rich_help_panel="Sites")
-for of_site in (deploy.rollback, deploy.releases, scale.scale, sleep.sleep, sleep.wake, settings.settings, cron.cron, logs.logs):
+for of_site in (templates.templates, deploy.deploy, deploy.rollback):
     app.command(rich_help_panel="Sites")(of_site)
+app.add_typer(releases.app, name="releases", rich_help_panel="Sites")
+app.add_typer(canary.app, name="canary", rich_help_panel="Sites")
+for with_channel in (scale.scale, sleep.sleep, settings.settings):
+    app.command(rich_help_panel="Sites", cls=ForChannel)(with_channel)
+for running in (sleep.wake, cron.cron, logs.logs):
+    app.command(rich_help_panel="Sites")(running)
 for name, remote in (("exec", execute.execute), ("run", execute.run)):
     words = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(name, rich_help_panel="Sites", context_settings=words)(remote)
 app.add_typer(env.app, name="env", rich_help_panel="Sites")
 app.command("open", rich_help_panel="Sites")(sites.open_site)
 app.add_typer(operations.app, name="operations", rich_help_panel="Sites")
+
+for of_code in (git.git, repositories.branches, publish.edits, publish.publish):
+    app.command(rich_help_panel="Code")(of_code)
+for elsewhere in (repositories.connect, repositories.fetch, repositories.disconnect):
+    app.command(rich_help_panel="Code")(elsewhere)
+app.add_typer(repositories.deliveries, name="deliveries", rich_help_panel="Code")
+app.add_typer(builds.app, name="builds", rich_help_panel="Code")
+app.command(rich_help_panel="Code")(builds.queue)
+
+app.add_typer(channels.app, name="channels", rich_help_panel="Channels")
+for of_channel in (channels.promote, freeze.freeze, freeze.unfreeze):
+    app.command(rich_help_panel="Channels")(of_channel)
+app.add_typer(repositories.previews, name="previews", rich_help_panel="Channels")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, chosen_channel, connected, finish, site_path
 
 
 def scale(
@@ -24,7 +24,7 @@ def scale(
     """Show how many copies of each process type run, or change it, without a gap for the visitors."""
     from sitewright.cli.amounts import counts_of  # noqa: PLC0415
 
-    path = site_path(name, "/scale")
+    path = site_path(name, "/scale", channel=chosen_channel())
     with connected() as client:
         if not counts and not memory and not cpu:
             _show(client.get(path), as_json=as_json)

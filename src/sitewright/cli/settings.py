@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import JsonOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.session import JsonOption, SiteArgument, called, chosen_channel, connected, finish, site_path
 from sitewright.domain.desired import Strategy
 from sitewright.domain.route import Affinity
 
@@ -31,12 +31,13 @@ def settings(
     """Show how a site is served, or change it. `sitewright sleep` says when it sleeps, `sitewright scale` how many instances it has."""
     wanted: dict[str, Any] = {"affinity": affinity and str(affinity), "strategy": strategy and str(strategy), "max_surge": max_surge}
     changed = {key: value for key, value in (wanted | {"visits": _limits(limit or []) or None}).items() if value is not None}
+    channel = chosen_channel()
     with connected() as client:
         if not changed:
-            _show(client.get(site_path(name, "/settings")), as_json=as_json)
+            _show(client.get(site_path(name, "/settings", channel=channel)), as_json=as_json)
             return
-        answer = client.request("PATCH", site_path(name, "/settings"), json=changed)
-        finish(client, answer, no_wait=False, done=f"{name} is served so now.")
+        answer = client.request("PATCH", site_path(name, "/settings", channel=channel), json=changed)
+        finish(client, answer, no_wait=False, done=f"{called(name, channel)} is served so now.")
 
 
 def _limits(words: list[str]) -> dict[str, int]:

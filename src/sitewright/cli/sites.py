@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import SOURCE_HELP, JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.session import SOURCE_HELP, ChannelOption, JsonOption, NoWaitOption, SiteArgument, called, connected, finish, site_path
 
 app = typer.Typer(help="Create and look after sites.", no_args_is_help=True)
 
@@ -55,13 +55,13 @@ def list_sites(search: Annotated[str, typer.Option(help="Only names that contain
 
 
 @app.command()
-def show(name: SiteArgument, as_json: JsonOption = False) -> None:
+def show(name: SiteArgument, channel: ChannelOption = "", as_json: JsonOption = False) -> None:
     """Show one site: state, address, instances, what is going on."""
     from sitewright.cli.output import print_fields, print_json, print_table, when  # noqa: PLC0415
 
     with connected() as client:
-        site = client.get(site_path(name))
-        instances = list(client.items(site_path(name, "/instances")))
+        site = client.get(site_path(name, channel=channel))
+        instances = list(client.items(site_path(name, "/instances", channel=channel)))
     if as_json:
         print_json({**site, "instances": instances})
         return
@@ -86,27 +86,27 @@ def show(name: SiteArgument, as_json: JsonOption = False) -> None:
     )
 
 
-def _power(name: str, verb: str, done: str, *, no_wait: bool) -> None:
+def _power(name: str, channel: str, verb: str, done: str, *, no_wait: bool) -> None:
     with connected() as client:
-        finish(client, client.post(site_path(name, f"/{verb}")), no_wait=no_wait, done=done)
+        finish(client, client.post(site_path(name, f"/{verb}", channel=channel)), no_wait=no_wait, done=f"{called(name, channel)} {done}")
 
 
 @app.command()
-def start(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
+def start(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Start a stopped site."""
-    _power(name, "start", f"{name} is running.", no_wait=no_wait)
+    _power(name, channel, "start", "is running.", no_wait=no_wait)
 
 
 @app.command()
-def stop(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
+def stop(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Stop a site: its processes end, its files and settings stay."""
-    _power(name, "stop", f"{name} is stopped.", no_wait=no_wait)
+    _power(name, channel, "stop", "is stopped.", no_wait=no_wait)
 
 
 @app.command()
-def restart(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
+def restart(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Restart a site's processes, without a gap for its visitors."""
-    _power(name, "restart", f"{name} was restarted.", no_wait=no_wait)
+    _power(name, channel, "restart", "was restarted.", no_wait=no_wait)
 
 
 @app.command()
@@ -141,12 +141,12 @@ def delete(
 
 
 @app.command("open")
-def open_site(name: SiteArgument) -> None:
+def open_site(name: SiteArgument, channel: ChannelOption = "") -> None:
     """Open a site in the browser; prints the address where there is none."""
     import shutil  # noqa: PLC0415
 
     with connected() as client:
-        url = str(client.get(site_path(name))["url"])
+        url = str(client.get(site_path(name, channel=channel))["url"])
     typer.echo(url)
     if shutil.which("xdg-open"):
         typer.launch(url)

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, connected, finish, site_path
+from sitewright.cli.session import (
+    ChannelOption,
+    JsonOption,
+    NoWaitOption,
+    SiteArgument,
+    called,
+    chosen_channel,
+    connected,
+    finish,
+    site_path,
+)
 
 STAGES = {"awake": "awake", "dozing": "falling asleep", "frozen": "frozen", "stopped": "asleep, stopped"}
 WAKE_SECONDS = 20.0
@@ -30,25 +40,30 @@ def sleep(
     no_wait: NoWaitOption = False,
 ) -> None:
     """Show whether a site sleeps and what that saves, or set when it does. The next visitor wakes it and is served."""
+    channel = chosen_channel()
     wanted = _wanted(freeze_after, stop_after, never=never)
     with connected() as client:
         if wanted is None:
-            site = client.get(site_path(name))
-            _show(site, client.get(site_path(name, "/settings")), as_json=as_json)
+            site = client.get(site_path(name, channel=channel))
+            _show(site, client.get(site_path(name, "/settings", channel=channel)), as_json=as_json)
             return
-        answer = client.request("PATCH", site_path(name, "/settings"), json={"sleep": wanted})
-        finish(client, answer, no_wait=no_wait, done=_said(name, wanted))
+        answer = client.request("PATCH", site_path(name, "/settings", channel=channel), json={"sleep": wanted})
+        finish(client, answer, no_wait=no_wait, done=_said(called(name, channel), wanted))
 
 
-def wake(name: SiteArgument, no_wait: NoWaitOption = False) -> None:
+def wake(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Wake a sleeping site, as its next visitor would."""
     with connected() as client:
-        site = client.post(site_path(name, "/wake"))
+        site = client.post(site_path(name, "/wake", channel=channel))
         deadline = time.monotonic() + WAKE_SECONDS
         while not no_wait and _stage(site) != "awake" and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-            site = client.get(site_path(name))
-    typer.echo(f"{name} is awake." if _stage(site) == "awake" else f"{name} is waking; `sitewright sleep {name}` says how far it is.")
+            site = client.get(site_path(name, channel=channel))
+    typer.echo(
+        f"{called(name, channel)} is awake."
+        if _stage(site) == "awake"
+        else f"{called(name, channel)} is waking; `sitewright sleep {name}` says how far it is."
+    )
 
 
 def _stage(site: dict[str, Any]) -> str:

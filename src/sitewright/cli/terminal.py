@@ -14,6 +14,7 @@ import termios
 import threading
 import tty
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -102,11 +103,25 @@ def _receive(connection: ClientConnection) -> int:
     raise UnavailableError("The connection ended before the command did.", resolution="The command may still run; try again.")
 
 
-def run_remote(place: Place, name: str, argv: list[str], *, process: str = "web", one_off: bool = False) -> int:
-    """Run *argv* in an instance of the site, or with *one_off* in a new one; its exit code. Raises SitewrightError."""
+@dataclass(frozen=True, slots=True)
+class Where:
+    """In which instance: one of that process type, or with ``one_off`` a new one. ``channel`` "" is production."""
+
+    process: str = "web"
+    one_off: bool = False
+    channel: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As the API wants it."""
+        wanted = {"one_off": "1"} if self.one_off else {"process": self.process}
+        return wanted | ({"channel": self.channel} if self.channel else {})
+
+
+def run_remote(place: Place, name: str, argv: list[str], where: Where) -> int:
+    """Run *argv* in an instance of the site; its exit code. Raises SitewrightError."""
     terminal = sys.stdin.isatty()
-    query = {"one_off": "1"} if one_off else {"process": process}
-    with contextlib.closing(_open(place, name, query)) as connection:
+    with contextlib.closing(_open(place, name, where.query)) as connection:
         connection.send(json.dumps({"argv": argv, "terminal": terminal, **_size()}))
         if terminal:
             # A signal handler may not wait for the connection's lock: a thread of its own sends the new size.

@@ -1,0 +1,80 @@
+"""How to push to a site: its remote, in the repository of the folder one is in."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from sitewright.cli.session import JsonOption, SiteArgument, connected, site_path
+
+if TYPE_CHECKING:
+    from sitewright.cli.client import Client
+
+REMOTE = "sitewright"
+
+
+def git(
+    name: SiteArgument,
+    https: Annotated[bool, typer.Option("--https", help="Push over HTTPS, with a token, instead of SSH.")] = False,
+    remote: Annotated[str, typer.Option(metavar="NAME", help="What to call the remote.")] = REMOTE,
+    show: Annotated[bool, typer.Option("--print", help="Only print the address.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add the site as a remote to the git repository of this folder; `git push sitewright main` deploys from then on."""
+    from sitewright.cli.output import print_json  # noqa: PLC0415
+
+    with connected() as client:
+        addresses = addresses_of(client, name)
+        branch = str(client.get(site_path(name)).get("default_branch") or "main")
+    address = addresses["https" if https else "ssh"]
+    if as_json:
+        print_json(addresses)
+        return
+    if show or not _inside_repository():
+        typer.echo(address)
+        if not show:
+            typer.echo(f"This folder is no git repository. `git init && git remote add {remote} {address}` makes it one.", err=True)
+        return
+    set_remote(remote, address)
+    typer.echo(f"The remote {remote} is {address}\nDeploy with: git push {remote} {branch}")
+
+
+def addresses_of(client: Client, name: str) -> dict[str, str]:
+    """{"ssh", "https"}: the site's repository. Raises UnavailableError when the platform has no such door."""
+    told = client.get(site_path(name)).get("git") or {}
+    host = urlsplit(client.place.url).hostname or "localhost"
+    return {
+        "ssh": str(told.get("ssh") or f"ssh://git@{host}:2222/{name}"),
+        "https": str(told.get("https") or f"{client.place.url}/git/{name}.git"),
+    }
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    """git in this folder, as its owner typed it. Raises InvalidValueError when git is not installed."""
+    from sitewright.errors import InvalidValueError  # noqa: PLC0415
+
+    try:
+        return subprocess.run(["git", *words], capture_output=True, text=True, timeout=30, check=False)
+    except FileNotFoundError as error:
+        raise InvalidValueError(
+            "git is not installed here.", resolution="Install git, or add --print and use the address elsewhere."
+        ) from error
+
+
+def _inside_repository() -> bool:
+    return _git("rev-parse", "--git-dir").returncode == 0
+
+
+def set_remote(remote: str, address: str) -> None:
+    """Make or change a remote of this folder's repository. Raises InvalidValueError."""
+    from sitewright.errors import InvalidValueError  # noqa: PLC0415
+
+    there = _git("remote", "get-url", "--", remote).returncode == 0
+    done = _git("remote", "set-url" if there else "add", "--", remote, address)
+    if done.returncode:
+        raise InvalidValueError(
+            "The remote could not be set.", details=done.stderr.strip(), resolution=f"Set it yourself: git remote add {remote} {address}"
+        )
