@@ -67,7 +67,13 @@ class Connection(models.Model):
     sealed_hook_secret = models.TextField()
     reports = models.BooleanField(default=True)
     """Whether commit statuses and comments are sent back (needs a token)."""
+    hook_made = models.BooleanField(default=False)
+    """Whether we have made the web hook over there ourselves."""
+    refs = models.JSONField(default=dict, blank=True)
+    """Whole names → commits over there, as they were last acted upon."""
     fetched_at = models.DateTimeField(null=True, blank=True)
+    look_at = models.DateTimeField(default=timezone.now, db_index=True)
+    """When it is looked at again without being asked."""
     problem = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -84,6 +90,8 @@ class Delivery(models.Model):
     id = id_column()
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries")
     delivery = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, blank=True, default="")
+    """SHA-256 of event and body: the same body acts once, whatever id it comes under; "" when it acts again on purpose."""
     event = models.CharField(max_length=60)
     summary = models.CharField(max_length=200, blank=True, default="")
     headers = models.JSONField(default=dict)
@@ -99,6 +107,11 @@ class Delivery(models.Model):
         constraints = (
             one_of("outcome", Outcome, "delivery_outcome"),
             models.UniqueConstraint(fields=["connection", "delivery"], name="delivered_once"),
+            models.UniqueConstraint(fields=["connection", "digest"], condition=~models.Q(digest=""), name="one_body_acts_once"),
+        )
+        indexes = (
+            models.Index(fields=["connection", "-received_at"], name="delivery_log"),
+            models.Index(fields=["received_at"], condition=models.Q(outcome="received"), name="delivery_due"),
         )
         ordering = ("-received_at", "-id")
 
@@ -128,6 +141,10 @@ class PullRequest(models.Model):
     comment = models.CharField(max_length=40, blank=True, default="")
     """The vendor's id of the comment with the link, so that it is changed and not repeated."""
     changed_at = models.DateTimeField(default=timezone.now)
+    told_at = models.FloatField(default=0.0)
+    """The vendor's own time of the last event, in seconds since the epoch: an older one changes nothing."""
+    waiting_told = models.CharField(max_length=64, blank=True, default="")
+    """The commit of which the team has been told that it waits to be allowed."""
 
     class Meta:
         constraints = (
@@ -152,6 +169,10 @@ class Report(models.Model):
     description = models.CharField(max_length=140, blank=True, default="")
     target = models.CharField(max_length=500, blank=True, default="")
     pull_request = models.ForeignKey(PullRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="status_reports")
+    operation = models.ForeignKey("operations.Operation", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    """Whose end is awaited; None when nothing more comes."""
+    comment = models.TextField(blank=True, default="")
+    """What the pull request's comment is to say; "" leaves it as it is."""
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -162,6 +183,7 @@ class Report(models.Model):
             one_of("state", CommitState, "report_state"),
             models.UniqueConstraint(fields=["connection", "commit", "context"], name="one_report_a_context"),
         )
+        indexes = (models.Index(fields=["due_at"], condition=models.Q(sent_at=None), name="report_due"),)
 
     def __str__(self) -> str:
         return f"{self.context} {self.state}"
