@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.events import Event, EventKind
 from sitewright.domain.identity import new_id
 from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.models import AuditEntry, TimelineEvent
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.runtime import runtime
-from sitewright.manager.sites.models import Site
+from sitewright.manager.sites.models import Channel, Site
 
 AGAIN = frozenset(kind for kind in EventKind if kind.value.endswith("failed"))
 """What is told at every try of an operation."""
@@ -28,18 +29,32 @@ def happened(operation: Operation, kind: EventKind, text: str) -> None:
             "site_id": operation.site_id,
             "kind": kind.value,
             "at": _moment(runtime().clock.now()),
-            "text": text,
+            "channel_id": operation.channel_id or "",
+            "text": _of_channel(operation.channel, text),
             "who": operation.created_by.email if operation.created_by else "",
             "operation_id": operation.id,
         },
     )
 
 
-def noted(site_id: str, kind: EventKind, text: str, user: User | None) -> None:
+def _of_channel(channel: Channel | None, text: str) -> str:
+    """Whoever reads the timeline of a site takes what is said for production, unless it says something else."""
+    return text if channel is None or channel.name == PRODUCTION else f"{channel.name}: {text}"
+
+
+def noted(site_id: str, kind: EventKind, text: str, user: User | None, channel: Channel | None = None) -> None:
     """A line in a site's timeline that belongs to no operation."""
     if Site.objects.filter(id=site_id).exists():
         who = user.email if user else ""
-        TimelineEvent.objects.create(id=new_id(), site_id=site_id, kind=kind.value, at=_moment(runtime().clock.now()), text=text, who=who)
+        TimelineEvent.objects.create(
+            id=new_id(),
+            site_id=site_id,
+            channel_id=channel.id if channel else "",
+            kind=kind.value,
+            at=_moment(runtime().clock.now()),
+            text=_of_channel(channel, text),
+            who=who,
+        )
 
 
 def record_events(events: Iterable[Event]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sitewright.domain.events import as_told
 from sitewright.domain.states import Mode, Power
 from sitewright.errors import ConflictError, NotFoundError
 from sitewright.manager.releases.models import Release, Trial
@@ -61,6 +62,11 @@ def release_to_return_to(channel: Channel, number: int | None) -> Release:
             resolution="Deploy its source again.",
         )
     return wanted
+
+
+def by_commit(release: Release) -> str:
+    """`: 1a2b3c4 Correct the title`, as the end of a sentence; "" when it is of no commit."""
+    return f": {release.commit[:7]} {as_told(release.subject)}".rstrip() if release.commit else ""
 
 
 def _now() -> datetime:

@@ -58,6 +58,7 @@ def record_build_status(status: BuildStatus, node: str) -> str | None:
         "state": status.state.value,
         "phase": status.phase,
         "position": status.position,
+        "wait_seconds": status.wait_seconds,
         "started_at": _when(status.started_at),
         "finished_at": _when(status.finished_at),
         "droplet": status.droplet,
@@ -79,8 +80,8 @@ def _when(seconds: float) -> datetime | None:
     return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None
 
 
-def record_release(build: Build) -> Release:
-    """The release that a successful build made; the same one when asked again."""
+def record_release(build: Build, told: Mapping[str, Any]) -> Release:
+    """The release that a successful build made; the same one when asked again. *told*: more of its columns."""
     with transaction.atomic():
         release, _ = Release.objects.get_or_create(
             channel_id=build.channel_id,
@@ -92,9 +93,18 @@ def record_release(build: Build) -> Release:
                 "commit": build.commit,
                 "build": build,
                 "created_by": build.created_by,
+                "build_seconds": _seconds(build),
+                **told,
             },
         )
     return release
+
+
+def _seconds(build: Build) -> float:
+    """How long it ran, without its time in the queue; 0 when that is not known."""
+    if build.started_at is None or build.finished_at is None:
+        return 0.0
+    return max((build.finished_at - build.started_at).total_seconds(), 0.0)
 
 
 def kept_releases(channel: Channel) -> frozenset[str]:

@@ -96,7 +96,7 @@ class Promote:
         if "generation" not in context.found():
             channel = channel_of(context)
             release = _on_trial(channel)
-            decide(context, channel, {**NO_TRIAL, "release_id": release.id, "power": Power.ON.value})
+            decide(context, channel, {**NO_TRIAL, "release_id": release.id, "power": Power.ON.value, "commit": release.commit})
         outcome = roll_out(context, {})
         if isinstance(outcome, Done):
             release = Release.objects.get(id=context.found()["before"]["canary_release_id"])

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter
 
-from sitewright.bus.messages import BuildQuery, BuildRequest, BuildStatus, Source, UploadSource
+from sitewright.bus.messages import BuildQuery, BuildRequest, BuildStatus, CommitSource, Source, UploadSource
 from sitewright.domain.events import EventKind
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import BuildState, Mode, Power
@@ -16,15 +16,26 @@ from sitewright.errors import BuildError, NotFoundError, SitewrightError
 from sitewright.manager.audit.services import happened
 from sitewright.manager.bus import NodeClient
 from sitewright.manager.operations.handlers import Context, Done, Outcome, StepPlan, Wait
+from sitewright.manager.operations.kinds.branch import (
+    author_of,
+    check_branch,
+    check_edits,
+    describe,
+    move_branch,
+    parent_for,
+    recorded,
+    told_of,
+)
 from sitewright.manager.operations.kinds.canary import NO_TRIAL, put_on_trial, replaced, share, take_back
 from sitewright.manager.operations.kinds.rollout import channel_of, put_back, roll_out
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
-from sitewright.manager.releases.returning import can_try, trial_is_on, went_live
+from sitewright.manager.releases.returning import by_commit, can_try, trial_is_on, went_live
 from sitewright.manager.releases.services import record_build_status, record_release, request_of, start_build
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import desired
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_not_frozen
 
 _SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 
@@ -45,28 +56,45 @@ class Deploy:
         )
 
     def _receive(self, context: Context) -> Outcome:
-        source = _SOURCE.validate_python(context.params["source"])
+        source = _source(context)
         channel = channel_of(context)
+        check_not_frozen(channel)
         if channel.canary_release_id is not None and not context.params.get("replace"):
             raise trial_is_on()
         if self._slots(context):
             can_try(channel)
         if isinstance(source, UploadSource) and not (settings.PLATFORM.paths.uploads / source.digest).is_file():
             raise NotFoundError("The uploaded file is not there any more.", resolution="Upload it again.")
-        return Done()
+        check_branch(context, channel, source)
+        check_edits(context, channel)
+        stashed = context.found().get("stashed")
+        return Done(f"The edits of before are on the branch {stashed}." if stashed else "")
 
     def _build(self, context: Context) -> Outcome:
         channel = channel_of(context)
         if "build" not in context.found():
             with context.fenced():
                 build = start_build(channel, context.params["source"], context.operation.created_by)
-                context.remember(build=build.id)
+                context.remember(build=build.id, **self._parent(context, channel))
         build = Build.objects.select_related("channel__site__team").get(id=context.found()["build"])
         if BuildState(build.state) in {BuildState.QUEUED, BuildState.RUNNING}:
-            status = NodeClient(runtime().bus, build.node).ask("build.start", _request(build), BuildStatus, 15.0)
+            status = NodeClient(runtime().bus, build.node).ask("build.start", _request(context, build), BuildStatus, 15.0)
             record_build_status(status, build.node)
+            self._describe(context, channel)
             build.refresh_from_db()
         return self._judge(context, build)
+
+    @staticmethod
+    def _parent(context: Context, channel: Channel) -> dict[str, str]:
+        """What the platform's own commit of the source goes on top of."""
+        return {"parent": parent_for(channel)} if recorded(_source(context)) else {}
+
+    @staticmethod
+    def _describe(context: Context, channel: Channel) -> None:
+        """Ask who made the commit and what it changes while it is being built: then that takes no time of its own."""
+        source = _source(context)
+        if isinstance(source, CommitSource) and "told" not in context.found():
+            context.remember(told=describe(channel, source.commit))
 
     def _judge(self, context: Context, build: Build) -> Outcome:
         state = BuildState(build.state)
@@ -84,7 +112,8 @@ class Deploy:
     def _release(self, context: Context) -> Outcome:
         build = Build.objects.get(id=context.found("build")["build"])
         with context.fenced():
-            release = record_release(build)
+            told = context.found("build").get("told", {})
+            release = record_release(build, told or {"subject": told_of(_source(context))})
             context.remember(release=release.id)
         return Done(f"Release {release.number}")
 
@@ -99,19 +128,23 @@ class Deploy:
         if slots:
             outcome = put_on_trial(context, release, slots)
             if isinstance(outcome, Done):
+                move_branch(context, channel_of(context), _source(context), release.commit)
                 text = f"Release {release.number} is on trial with {share(slots)} of the requests."
                 happened(context.operation, EventKind.CANARY_STARTED, text)
             return outcome
         outcome = self._switch_all(context, release)
         if isinstance(outcome, Done):
+            move_branch(context, channel_of(context), _source(context), release.commit)
             went_live(release)
-            happened(context.operation, EventKind.DEPLOYED, f"Release {release.number} is live.")
+            happened(context.operation, EventKind.DEPLOYED, f"Release {release.number} is live{by_commit(release)}.")
         return outcome
 
     @staticmethod
     def _switch_all(context: Context, release: Release) -> Outcome:
         """Everybody gets it. A strategy that was asked for holds for this one time."""
-        wanted: dict[str, Any] = {"release_id": release.id, "power": Power.ON.value}
+        wanted: dict[str, Any] = {"release_id": release.id, "power": Power.ON.value, "commit": release.commit}
+        if _source(context).kind == "folder":
+            del wanted["commit"]  # nothing was laid out; what was last published is what it was
         if context.params.get("replace"):
             wanted |= NO_TRIAL
         if context.params.get("strategy"):
@@ -174,8 +207,17 @@ def _keep_usual_strategy(context: Context) -> None:
         desired.push(channel.id)
 
 
-def _request(build: Build) -> BuildRequest:
-    return request_of(build, _SOURCE.validate_python(build.source), Mode(build.channel.mode))
+def _source(context: Context) -> Source:
+    return _SOURCE.validate_python(context.params["source"])
+
+
+def _request(context: Context, build: Build) -> BuildRequest:
+    source = _SOURCE.validate_python(build.source)
+    request = request_of(build, source, Mode(build.channel.mode))
+    parent = context.found().get("parent")
+    if parent is None:
+        return request
+    return request.model_copy(update={"record": author_of(build.created_by, told_of(source)), "record_parent": parent})
 
 
 def _cancel_build(build: Build) -> None:

@@ -26,7 +26,7 @@ class Rollback:
             target = release_to_return_to(channel_of(context), context.params.get("release"))
             context.remember(release=target.id)
         release = Release.objects.get(id=context.found()["release"])
-        outcome = roll_out(context, {"release_id": release.id, "power": Power.ON.value})
+        outcome = roll_out(context, {"release_id": release.id, "power": Power.ON.value, "commit": release.commit})
         if isinstance(outcome, Done):
             went_live(release)
             happened(context.operation, EventKind.ROLLED_BACK, f"Returned to release {release.number}.")

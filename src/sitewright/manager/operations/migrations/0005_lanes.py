@@ -1,12 +1,15 @@
 """Operations of before get their lanes: the site's for what is about all of it, production's for everything else."""
 
+from typing import Any
+
 from django.db import migrations, models
 from django.db.models import F, OuterRef, Subquery
 
 WHOLE_SITE = ("create", "rename", "delete")
 
 
-def fill(apps, schema_editor):
+def fill(apps: Any, _schema_editor: Any) -> None:
+    """Every operation of a site that is still there."""
     operations, channels = apps.get_model("operations", "Operation"), apps.get_model("sites", "Channel")
     production = channels.objects.filter(site=OuterRef("site"), name="production").values("id")[:1]
     rows = operations.objects.filter(lane="", site__isnull=False)

@@ -1,0 +1,186 @@
+"""A deploy and its branch: the branch moves last, once visitors get the commit, and only from where it was known to be.
+
+Also what becomes of the edits of a live channel that a deploy lays something else over, and what is told of a commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from sitewright.bus.messages import Author, CommitSource, FolderSource, GitSource, ImageSource, Published, PublishEdits, Source
+from sitewright.domain.git import Changes, WhenEdited
+from sitewright.domain.states import Mode
+from sitewright.errors import ConflictError, SitewrightError
+from sitewright.manager.accounts.models import User
+from sitewright.manager.bus import NodeClient
+from sitewright.manager.operations.handlers import Context
+from sitewright.manager.operations.lanes import others_in_the_way
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.releases.models import Build, Release
+from sitewright.manager.runtime import runtime
+from sitewright.manager.sites import branches
+from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.unpublished import refuse_edits
+
+log = logging.getLogger(__name__)
+
+LONGEST_SUBJECT = 200
+
+
+def branch_of(source: Source) -> str:
+    """The branch that moves to the source's commit once it is live; "" for none."""
+    return source.branch if isinstance(source, CommitSource) else ""
+
+
+def check_branch(context: Context, channel: Channel, source: Source) -> None:
+    """Make sure, before anything is built, that the branch can move to the commit afterwards. Raises ConflictError.
+
+    The repository is asked only when something else went on since the push: as a rule the push itself has just said where the branch is.
+    """
+    branch = branch_of(source)
+    if not branch or not isinstance(source, CommitSource):
+        return
+    push = context.params.get("push", {})
+    known = push.get("old")
+    if known is not None and not _waited(context.operation):
+        return
+    head = branches.head(channel, branch)
+    if known is not None and head not in {known, source.commit} and (push.get("forced") or not branches.builds_on(channel, source.commit, head)):
+        raise ConflictError(
+            f"The branch “{branch}” was moved meanwhile.",
+            details=f"It leads to {head[:10] or 'nothing'} now, and the push did not know of that. Nothing was deployed.",
+            resolution="Fetch it, build on it, and push again.",
+        )
+    context.remember(old=head)
+
+
+def _waited(operation: Operation) -> bool:
+    """Whether others that may have moved the branch ended after this one was asked for, or this one is tried again."""
+    return operation.fence > 1 or others_in_the_way(operation).filter(finished_at__gte=operation.created_at).exists()
+
+
+def move_branch(context: Context, channel: Channel, source: Source, commit: str) -> None:
+    """The last thing that such a deploy does; harmless when done twice. Raises ConflictError when the branch is elsewhere by now."""
+    branch = branch_of(source)
+    if branch and commit:
+        push = context.params.get("push", {})
+        old = context.found("source").get("old", push.get("old") or "")
+        branches.move(channel, branch, old, commit, forced=bool(push.get("forced")))
+    elif commit and context.found("build").get("parent") is not None:
+        _take_along(context, channel, commit)
+
+
+def _take_along(context: Context, channel: Channel, commit: str) -> None:
+    """The platform's own commit of an upload: the channel's branch goes along while nobody has pushed to it. That is for convenience, so a
+    node that cannot do it fails nothing; the release keeps the commit in any case."""
+    if not channel.branch:
+        return
+    try:
+        parent = context.found("build")["parent"]
+        if not parent or _our_own(channel, parent):
+            branches.move(channel, channel.branch, parent, commit)
+    except SitewrightError:
+        log.warning("branch.not_moved", extra={"operation": context.operation.id, "channel": channel.id}, exc_info=True)
+
+
+def _our_own(channel: Channel, commit: str) -> bool:
+    """Whether the platform made it, of an upload, a template, a foreign repository, or of a live channel's edits."""
+    if channel.commit == commit and channel.mode == Mode.LIVE.value:
+        return True
+    return Build.objects.filter(channel__site_id=channel.site_id, commit=commit).exclude(source__kind="commit").exists()
+
+
+def recorded(source: Source) -> bool:
+    """Whether the platform keeps such a source as a commit of its own."""
+    return not isinstance(source, (CommitSource, FolderSource, ImageSource))
+
+
+def parent_for(channel: Channel) -> str:
+    """What a commit of the platform's own is put on top of; "" when the branch is not there or the node cannot say."""
+    if not channel.branch:
+        return ""
+    try:
+        return branches.head(channel, channel.branch)
+    except SitewrightError:
+        return ""
+
+
+def author_of(user: User | None, message: str) -> Author:
+    """Whom such a commit is by."""
+    if user is None:
+        return Author(name="Sitewright", email="sitewright@localhost", message=message)
+    return Author(name=user.get_full_name(), email=user.email, message=message)
+
+
+def told_of(source: Source) -> str:
+    """What something was deployed from, when no commit says it."""
+    if isinstance(source, GitSource):
+        return f"{source.url} {source.ref}".strip()[:LONGEST_SUBJECT]
+    if isinstance(source, ImageSource):
+        return f"Image {source.reference}"[:LONGEST_SUBJECT]
+    if isinstance(source, FolderSource):
+        return "The live folder"
+    name = getattr(source, "name", "")
+    return f"{source.kind.capitalize()} {name}".strip()[:LONGEST_SUBJECT]
+
+
+def describe(channel: Channel, commit: str) -> dict[str, Any]:
+    """Author, subject and what changed since the release that visitors get, for the release of *commit*; {} when the node cannot say."""
+    before: Release | None = channel.release
+    since = before.commit if before is not None else ""
+    try:
+        found = branches.changes(channel, since, commit)
+        if not found.commits:
+            found = branches.changes(channel, "", commit, 1)
+            return {**_by(found), "changes": numbers(Changes())} if since else _by(found)
+    except SitewrightError:
+        return {}
+    return {**_by(found), "changes": numbers(found)} if since else _by(found)
+
+
+def _by(found: Changes) -> dict[str, Any]:
+    if not found.commits:
+        return {}
+    return {"author": found.commits[0].author[:LONGEST_SUBJECT], "subject": found.commits[0].subject[:LONGEST_SUBJECT]}
+
+
+def numbers(found: Changes) -> dict[str, int]:
+    """How much changed; lines of binary files count for nothing."""
+    return {
+        "commits": len(found.commits),
+        "files": len(found.files) + found.more,
+        "added": sum(max(one.added, 0) for one in found.files),
+        "removed": sum(max(one.removed, 0) for one in found.files),
+    }
+
+
+def check_edits(context: Context, channel: Channel) -> None:
+    """What was edited in a live channel's folder is not lost by accident: refuse, or keep it on a branch of its own first. Raises
+    ConflictError."""
+    if channel.mode != Mode.LIVE.value or channel.release_id is None:
+        return
+    choice = WhenEdited(context.params.get("push", {}).get("when_edited", WhenEdited.OVERWRITE.value))
+    if choice is WhenEdited.OVERWRITE or "stashed" in context.found():
+        return
+    edits = branches.edits(channel)
+    if not edits.files:
+        return
+    if choice is not WhenEdited.STASH:
+        raise refuse_edits(channel, edits)
+    context.remember(stashed=stash(channel, context.operation.created_by, context.operation.id))
+
+
+def stash(channel: Channel, user: User | None, mark: str) -> str:
+    """Keep the edits as a branch of their own; its name. The same *mark* gives the same branch, so that doing it twice is harmless."""
+    day = datetime.fromtimestamp(runtime().clock.now(), tz=UTC)
+    name = f"edits/{day:%Y-%m-%d}-{mark}"
+    author = author_of(user, f"Unpublished edits of {channel.name}")
+    asked = PublishEdits(
+        site_id=channel.site_id, number=channel.site.number, channel=channel.name, branch="", parent=channel.commit, author=author
+    )
+    commit = NodeClient(runtime().bus, channel.node).ask("git.publish", asked, Published, branches.SECONDS).commit
+    if not branches.head(channel, name):
+        branches.move(channel, name, "", commit)
+    return name

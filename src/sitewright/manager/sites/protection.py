@@ -1,0 +1,77 @@
+"""Who may bring something else to a channel's visitors, and when nobody may: protected channels and deploy freezes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sitewright.domain.operation import OperationKind
+from sitewright.domain.states import ROLE_ORDER, Role
+from sitewright.errors import ConflictError, ForbiddenError
+from sitewright.manager.accounts.models import User
+from sitewright.manager.runtime import runtime
+from sitewright.manager.sites.access import channels_for
+from sitewright.manager.sites.models import Channel
+
+GUARDED = frozenset(
+    {
+        *(OperationKind.CREATE, OperationKind.DEPLOY, OperationKind.ROLLBACK, OperationKind.PROMOTE, OperationKind.ABORT),
+        *(OperationKind.ADOPT, OperationKind.PUBLISH, OperationKind.ENV, OperationKind.CHANNEL),
+    }
+)
+"""What the role of a protected channel is needed for, also to cancel it or set it going again."""
+FROZEN = frozenset({OperationKind.DEPLOY, OperationKind.PROMOTE, OperationKind.ADOPT})
+"""What a freeze keeps out. Going back to a release of before is how one gets out of trouble, and stays possible."""
+
+
+class FrozenError(ConflictError):
+    """Nothing is deployed to this channel for a while."""
+
+    code = "frozen"
+
+
+def role_needed(channel: Channel) -> Role:
+    """The weakest role that may deploy to it, roll back, promote, publish and change variables."""
+    usual = Role.DEVELOPER
+    return max(usual, Role(channel.deploy_role), key=ROLE_ORDER.index) if channel.protected else usual
+
+
+def check_role(user: User, channel: Channel) -> None:
+    """Raise ForbiddenError, in words, when *user* may not bring anything to the channel's visitors."""
+    needed = role_needed(channel)
+    if channels_for(user, needed).filter(id=channel.id).exists():
+        return
+    if needed is Role.DEVELOPER:
+        raise ForbiddenError("Your role in the team does not allow this.", details=f"It needs the role {needed.value}.")
+    raise ForbiddenError(
+        f"The channel “{channel.name}” is protected.",
+        details=f"Only somebody with the role {needed.value} may deploy to it, roll back, promote, publish or change its variables.",
+        resolution="Ask an owner of the team, or deploy to another channel.",
+    )
+
+
+def frozen_until(channel: Channel) -> datetime | None:
+    """Until when nothing is deployed to it; None when that is over, or was never asked for."""
+    until = channel.frozen_until
+    return until if until is not None and until.timestamp() > runtime().clock.now() else None
+
+
+def check_not_frozen(channel: Channel) -> None:
+    """Raise FrozenError that says until when, why and by whom."""
+    until = frozen_until(channel)
+    if until is None:
+        return
+    who = f" by {channel.frozen_by.email}" if channel.frozen_by else ""
+    reason = f": {channel.frozen_reason.rstrip('.')}" if channel.frozen_reason else ""
+    raise FrozenError(
+        f"The channel “{channel.name}” is frozen until {until:%Y-%m-%d %H:%M} UTC{who}{reason}.",
+        details="Nothing is deployed to it before then; it can be rolled back.",
+        resolution="Wait until then, or have the freeze ended.",
+    )
+
+
+def check(user: User, channel: Channel, kind: OperationKind) -> None:
+    """Raise ForbiddenError or FrozenError when this person may not do that to the channel now."""
+    if kind in GUARDED:
+        check_role(user, channel)
+    if kind in FROZEN:
+        check_not_frozen(channel)
