@@ -39,6 +39,8 @@ PIECE_BYTES = 256 * 1024
 TELL_EVERY_BYTES = 1024 * 1024
 """How much is read before the other side is told so."""
 
+ANY_NODE = "*"
+
 Kind = Literal["data", "error", "resize", "eof", "exit", "ping", "kill", "taken"]
 
 
@@ -94,10 +96,20 @@ class ByteStream:
         self.resized: Callable[[int, int], None] | None = None
 
     async def open(self, listen: str) -> Self:
-        """Begin to listen and to ping."""
+        """Begin to listen, and to ping once it is known whom."""
         self._subscription = await self._bus.subscribe(listen, StreamChunk, self._hear)
-        self._pinging = asyncio.create_task(self._ping(), name="stream-ping")
+        if ANY_NODE not in self._speak:
+            self._begin()
         return self
+
+    def _begin(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        self._pinging = asyncio.create_task(self._ping(), name="stream-ping")
+
+    def found(self, node: str, session: str) -> None:
+        """A far end that listened to any node has learnt which one it is; before that nothing can be written."""
+        self._speak = stream_in(node, session)
+        self._begin()
 
     # What is read
 
@@ -201,6 +213,8 @@ class ByteStream:
     # The wire
 
     async def _say(self, kind: Kind, data: str = "", *, code: int = 0, rows: int = 0, columns: int = 0) -> None:
+        if ANY_NODE in self._speak:
+            return
         async with self._speaking:
             self._said += 1
             chunk = StreamChunk(kind=kind, data=data, code=code, rows=rows, columns=columns, sequence=self._said)
@@ -295,7 +309,7 @@ class ByteStream:
 
 
 async def far_end(bus: Bus, node: str, session: str, *, pace: Pace = Pace()) -> ByteStream:
-    """The end of who asks *node* for something; open it before asking."""
+    """The end of who asks *node* for something; open it before asking. With ANY_NODE: see ``ByteStream.found``."""
     return await ByteStream(bus, stream_in(node, session), pace=pace).open(stream_out(node, session))
 
 

@@ -1,1 +1,1 @@
-"""The SSH door: git, a shell, files and ports of a site, and nothing else. A process of its own; it knows the bus and no database."""
+"""The SSH door: git, terminals, files and ports of sites for whoever shows a key that the manager knows. See docs/howto/ssh.md."""

@@ -52,6 +52,11 @@ class DoorOpen(Message):
     term: str = ""
     port: int = 0
     protocol: str = ""
+    """GIT_PROTOCOL of the client."""
+    address: str = ""
+    """Where they come from."""
+    language: str = ""
+    """LANG of the client; "" is the site's own."""
 
 
 class DoorGrant(Message):

@@ -49,6 +49,8 @@ class ExecOpen(Message):
     argv: tuple[str, ...]
     one_off: bool = False
     """Run it in a box of its own with the release's files and variables, which ends with it; nothing of the site need be running."""
+    or_box: bool = False
+    """Where nothing of that process runs, a box of its own does."""
     files: bool = False
     """For SFTP, scp and rsync: a box of its own with the live folder, whatever runs, and no network."""
     port: int = 0
