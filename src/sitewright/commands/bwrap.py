@@ -18,6 +18,7 @@ class Descriptors:
     arguments: int = 10
     seccomp: int = 11
     status: int = 12
+    info: int = 15
 
 
 def bwrap(command: tuple[str, ...], descriptors: Descriptors | None = None) -> tuple[str, ...]:
@@ -78,3 +79,8 @@ def confined(descriptors: Descriptors | None = None, *, status: bool = True) -> 
     fds = descriptors or Descriptors()
     options = ("--cap-drop", "ALL", "--seccomp", str(fds.seccomp))
     return (*options, "--json-status-fd", str(fds.status)) if status else options
+
+
+def told(descriptors: Descriptors | None = None) -> tuple[str, ...]:
+    """Say which process is the first inside as soon as it is there, while the rest of the sandbox is still being made."""
+    return ("--info-fd", str((descriptors or Descriptors()).info))

@@ -69,7 +69,8 @@ report = {
     "flask": flask.__file__, "loader": type(flask.__spec__.loader).__name__, "locale": locale.setlocale(locale.LC_ALL), "tz": time.tzname,
     "encodings": [sys.stdout.encoding, sys.stderr.errors, sys.getfilesystemencoding()], "writes": sys.dont_write_bytecode,
     "groups": os.getgroups(), "threads": threading.main_thread().name, "nice": os.nice(0), "affinity": len(os.sched_getaffinity(0)),
-    "own": sorted(set(sys.modules) & {"parent", "entering", "sameness", "serving"}), "finders": [str(type(each)) for each in sys.meta_path],
+    "own": sorted(set(sys.modules) & {"parent", "entering", "rehearsal", "sameness", "serving"}),
+    "finders": [str(type(each)) for each in sys.meta_path],
     "argv0": sys.argv[0], "hooks": sys.excepthook is sys.__excepthook__, "gc": __import__("gc").isenabled(), "processes": sorted(
         text("comm", entry).strip() for entry in os.listdir("/proc") if entry.isdigit()),
 }

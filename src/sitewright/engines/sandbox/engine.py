@@ -89,6 +89,7 @@ class SandboxEngine:
             root=root,
             base=make_base(self._paths.engine / "etc", (RESOLVER,) if slirp else egress.resolvers),
             seccomp=self._paths.engine / "seccomp.bpf" if filtered.ok else None,
+            program=(self._paths.engine / "seccomp.bpf").read_bytes() if filtered.ok else b"",
             groups=groups,
             router_group=router_account().gid,
             most_open_files=machine.most_open_files(),
@@ -241,14 +242,18 @@ class SandboxEngine:
     async def _begin(self, ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[int, str]) -> Started:
         """As a copy of a warm parent where there is one, else, and when that fails, by its command."""
         copy = await self._warm.copy(spec) if self._warm is not None else None
-        if copy is not None:
+        if self._warm is not None and copy is not None:
             try:
-                return await start_instance(ground, spec, folder, link, self._clock.now(), copy)
-            except WarmStartError as error:
+                started = await start_instance(ground, spec, folder, link, self._clock.now(), copy)
+            except BaseException as error:
+                copy.close()
+                if not isinstance(error, WarmStartError):
+                    raise
                 log.warning("warm_start_failed", extra={"instance": spec.id, "error": str(error), "details": error.details})
                 await self._undo(ground, spec, folder)
-            finally:
-                copy.close()
+            else:
+                self._warm.learn(copy)
+                return started
         return await start_instance(ground, spec, folder, link, self._clock.now())
 
     async def _undo(self, ground: Ground, spec: InstanceSpec, folder: Folder) -> None:

@@ -32,6 +32,9 @@ class Ground:
     root: bool
     base: Base
     seccomp: Path | None
+    """The system call filter's file …"""
+    program: bytes
+    """… and what is in it."""
     groups: ControlGroups | None
     router_group: int
     most_open_files: int
@@ -79,12 +82,17 @@ def _widen(pipe: int, size: int) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, min(_MOST_OPTIONS, size + 4096))
 
 
-def launch(ground: Ground, box: Sandboxed, namespace: str, command: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:
-    """Start the chain and hold it. *namespace* is the file of a network namespace, "" for none. Raises EngineError."""
+def launch(
+    ground: Ground, box: Sandboxed, namespace: str, command: tuple[str, ...], descriptors: Mapping[int, int], *, limited: bool = True
+) -> Launched:
+    """Start the chain and hold it. *namespace* is the file of a network namespace, "" for none. Not *limited* is a command of the
+    platform's own: one program less to load. Raises EngineError."""
     chain = bwrap.bwrap(command)
     if ground.root:
         chain = nsenter.in_network(namespace, box.uid, box.uid, chain)
-    return _held(ground, nsenter.limited(min(box.limits.open_files, ground.most_open_files), chain), descriptors)
+    if limited:
+        chain = nsenter.limited(min(box.limits.open_files, ground.most_open_files), chain)
+    return _held(ground, chain, descriptors)
 
 
 def launch_in_network_of(ground: Ground, pid: int, command: tuple[str, ...], descriptors: Mapping[int, int]) -> Launched:

@@ -20,7 +20,7 @@ from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import has_users, start_ticks
 from sitewright.engines.sandbox.warm import Copy
-from sitewright.engines.sandbox.warm_start import HOLDER, HOLDER_ENVIRONMENT, Holding, begin_inside, shown_environment
+from sitewright.engines.sandbox.warm_start import HOLDER, HOLDER_ENVIRONMENT, Holding, begin_inside, hand_over
 from sitewright.errors import EngineError
 from sitewright.system import scratch
 
@@ -87,6 +87,7 @@ def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool
         *file_system(ground.base, spec.box, guest, folder.hosts),
         *bwrap.environment(told),
         *confined(ground, status=True),
+        *(bwrap.told() if held else ()),
     )
     return encoded(parts)
 
@@ -135,11 +136,11 @@ async def start_instance(
         make_folder(folder, spec)
         if sockets.made_by_engine(spec.listen):
             handed.listener = sockets.make_listener(spec.socket, ground.router_group)
-        if ground.groups is not None:
-            ground.groups.create(spec.id, spec.box.limits)
         output = os.open(folder.output, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         make_pipe_wide(output)
+        # First of all what takes time: programs are loaded while the rest is done. They wait for their options.
         _launch_all(ground, spec, folder, link[1], handed, launched)
+        _into_groups(ground, spec, handed, launched)
         identities = [(each.pid, start_ticks(each.pid)) for each in launched]
         record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0], adopting=handed.adopting)
         save(folder, record)
@@ -161,8 +162,9 @@ async def start_instance(
 
 async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Handed, relays: list[Launched]) -> Record:
     """What comes after bubblewrap has its options: the copy goes in, or the relay gets its own."""
-    if handed.copy is not None and handed.holding is not None:
-        return await _begin_copy(ground, record, folder, handed.copy, handed)
+    if handed.copy is not None:
+        _hand_over(ground, record.spec, folder, handed.copy, handed)
+        return await begin_inside(record, folder, handed.copy)
     for each in relays:
         each.release(adoption.relay_options(ground))
     if not relays and not ground.root:
@@ -170,14 +172,15 @@ async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Hande
     return record
 
 
-async def _begin_copy(ground: Ground, record: Record, folder: Folder, copy: Copy, handed: _Handed) -> Record:
+def _hand_over(ground: Ground, spec: InstanceSpec, folder: Folder, copy: Copy, handed: _Handed) -> None:
+    """Give the copy its job. Raises WarmStartError."""
     assert handed.holding is not None
     writing = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
         listener = (handed.listener.fileno(),) if handed.listener is not None else ()
-        descriptors = (handed.holding.outside.fileno(), nothing, writing, writing, *listener)
-        return await begin_inside(ground, record, folder, copy, descriptors, shown_environment(ground, record.spec))
+        descriptors = (handed.holding.outside.fileno(), handed.holding.told, nothing, writing, writing, *listener)
+        hand_over(ground, spec, copy, descriptors)
     finally:
         os.close(writing)
         os.close(nothing)
@@ -194,9 +197,9 @@ def _launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: s
         noted = {bwrap.Descriptors().status: status}
         listener = {adoption.LISTENER: handed.listener.fileno()} if handed.listener is not None else {}
         if handed.holding is not None:
-            inside = handed.holding.inside.fileno()
-            launched.append(launch(ground, spec.box, namespace, HOLDER, {0: inside, 1: inside, 2: writing, **noted}))
-            handed.holding.inside.close()
+            within = {**handed.holding.within(), 2: writing, **noted}
+            launched.append(launch(ground, spec.box, namespace, HOLDER, within, limited=False))
+            handed.holding.let_go_within()
         else:
             fds = {**streams, **noted, **(listener if spec.listen is Listen.FD or handed.adopting else {})}
             launched.append(launch(ground, spec.box, namespace, ("/bin/sh", "-c", spec.box.command), fds))
@@ -205,7 +208,12 @@ def _launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: s
     finally:
         for descriptor in (writing, nothing, status):
             os.close(descriptor)
+
+
+def _into_groups(ground: Ground, spec: InstanceSpec, handed: _Handed, launched: list[Launched]) -> None:
+    """Its limits, before anything of it has begun. Raises OSError."""
     if ground.groups is not None:
+        ground.groups.create(spec.id, spec.box.limits)
         for pid in (*(each.pid for each in launched), *((handed.copy.pid,) if handed.copy is not None else ())):
             ground.groups.add(spec.id, pid)
 

@@ -37,6 +37,12 @@ AGAIN_SECONDS = 900.0
 """After packages could not be installed, or a parent did not get warm, it is tried again, when it is missed."""
 ANSWER_SECONDS = 5.0
 WARM_UP_SECONDS = 60.0
+SPARE_AFTER_SECONDS = 0.3
+"""When the next copy is made ahead after one was used: the site that has just begun needs the processors first."""
+COMPARED_SECONDS = 60.0
+"""How long a copy may take to read the site's packages; it is not waited for."""
+MOST_KNOWN = 20_000
+"""Sites of which is remembered that their packages are the parent's."""
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
 _INSIDE = Path(__file__).with_name("inside")
 _SHOWN = "/sitewright/inside"
@@ -63,21 +69,53 @@ class Copy:
 
     pid: int
     control: socket.socket
+    tree: str = ""
+    """Where on the host the packages are that it compares."""
+    same: str = ""
+    """By what it sees that they were compared before."""
+    _heard: bytearray = field(default_factory=bytearray)
 
     def send(self, job: Mapping[str, object], descriptors: tuple[int, ...]) -> None:
         """Give it the job. Raises OSError."""
-        text = json.dumps(job).encode()
+        text = json.dumps({**job, "same": self.same}).encode()
         self.control.settimeout(ANSWER_SECONDS)
         socket.send_fds(self.control, [struct.pack("!I", len(text))], descriptors)
         self.control.sendall(text)
 
     async def begun(self) -> int:
         """The process inside, once it is confined. Raises WarmStartError."""
-        answer = await _answer(self.control)
+        answer = await self._answer(ANSWER_SECONDS)
         pid = answer.get("app")
         if not isinstance(pid, int):
             raise WarmStartError("The warm start failed.", details=str(answer.get("error", "no answer")))
         return pid
+
+    async def made(self) -> None:
+        """Until it exists and has said who it is. Raises WarmStartError."""
+        pid = (await self._answer(ANSWER_SECONDS)).get("pid")
+        if not isinstance(pid, int):
+            raise WarmStartError("The warm parent gave no copy.")
+        self.pid = pid
+
+    async def compared(self) -> str:
+        """By what the next start of the site sees that its packages are still the parent's; "" when they are not. Raises WarmStartError."""
+        return str((await self._answer(COMPARED_SECONDS)).get("same", ""))
+
+    async def _answer(self, seconds: float) -> dict[str, object]:
+        self.control.setblocking(False)
+        try:
+            async with asyncio.timeout(seconds):
+                while b"\n" not in self._heard:
+                    piece = await asyncio.get_running_loop().sock_recv(self.control, 4096)
+                    if not piece:
+                        return {}
+                    self._heard += piece
+            line, _, rest = bytes(self._heard).partition(b"\n")
+            self._heard[:] = rest
+            answer = json.loads(line)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise WarmStartError("The warm parent does not answer.", details=str(error)) from error
+        return answer if isinstance(answer, dict) else {}
 
     def close(self) -> None:
         """No more to say; before it has a job, that ends it."""
@@ -93,28 +131,17 @@ class Parent:
     used_at: float
     began_at: float
     ready: bool = False
+    spare: Copy | None = None
+    """A copy made ahead, so that the next start need not wait for it. It holds what the parent holds."""
 
     def close(self) -> None:
         """Let it end."""
+        if self.spare is not None:
+            self.spare.close()
+            self.spare = None
         self.engine.close()
         self.process.kill()
         self.process.forget()
-
-
-async def _answer(control: socket.socket) -> dict[str, object]:
-    control.setblocking(False)
-    text = bytearray()
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while not text.endswith(b"\n"):
-                piece = await asyncio.get_running_loop().sock_recv(control, 4096)
-                if not piece:
-                    return {}
-                text += piece
-        answer = json.loads(text.splitlines()[0])
-    except (OSError, ValueError, TimeoutError) as error:
-        raise WarmStartError("The warm parent does not answer.", details=str(error)) from error
-    return answer if isinstance(answer, dict) else {}
 
 
 @dataclass(slots=True)
@@ -134,6 +161,8 @@ class WarmParents:
     _failed: dict[str, float] = field(default_factory=dict)
     """When the parent of a family has last ended before it was warm."""
     _warming: set[asyncio.Task[None]] = field(default_factory=set)
+    _known: dict[str, str] = field(default_factory=dict)
+    """Where a site's packages are → by what its next copy sees that they have not changed since they were compared."""
 
     async def _install(self) -> None:
         self.packages = await install_warm_packages(self.settings, self.runner)
@@ -149,21 +178,61 @@ class WarmParents:
         if family is None or parent is None or not parent.ready:
             return None
         parent.used_at = asyncio.get_running_loop().time()
+        copy, parent.spare = parent.spare, None
+        try:
+            copy = copy or await self._copy(parent)
+        except (OSError, WarmStartError) as error:
+            log.warning("warm_parent_failed", extra={"family": family.name, "error": str(error)})
+            self._end(family.name)
+            return None
+        self._keep(asyncio.get_running_loop().create_task(self._make_spare(parent), name="warm-spare"))
+        copy.tree = next((str(mount.source) for mount in spec.box.mounts if mount.target == APP_DIRECTORY), "")
+        copy.same = self._known.get(copy.tree, "")
+        return copy
+
+    async def _copy(self, parent: Parent) -> Copy:
+        """Raises OSError, WarmStartError."""
         ours, theirs = socket.socketpair()
+        copy = Copy(0, ours)
         try:
             with theirs:
                 parent.engine.setblocking(False)
                 socket.send_fds(parent.engine, [b"copy"], [theirs.fileno()])
-            answer = await _answer(ours)
-            pid = answer.get("pid")
-            if not isinstance(pid, int):
-                raise WarmStartError("The warm parent gave no copy.")
-            return Copy(pid, ours)
-        except (OSError, WarmStartError) as error:
-            log.warning("warm_parent_failed", extra={"family": family.name, "error": str(error)})
+            await copy.made()
+        except BaseException:
             ours.close()
-            self._end(family.name)
-            return None
+            raise
+        return copy
+
+    async def _make_spare(self, parent: Parent, delay: float = SPARE_AFTER_SECONDS) -> None:
+        await asyncio.sleep(delay)
+        if parent.spare is not None or parent not in self._parents.values():
+            return
+        try:
+            made = await self._copy(parent)
+        except (OSError, WarmStartError):
+            return  # the next start asks for one itself, and hears of it
+        if parent.spare is not None or parent not in self._parents.values():
+            made.close()
+            return
+        parent.spare = made
+
+    def learn(self, copy: Copy) -> None:
+        """The copy is a site's now: hear what it found, and let go of it."""
+        task = asyncio.get_running_loop().create_task(self._learn(copy), name="warm-compared")
+        task.add_done_callback(lambda _: copy.close())
+        self._keep(task)
+
+    async def _learn(self, copy: Copy) -> None:
+        try:
+            found = await copy.compared()
+        except WarmStartError:
+            found = ""
+        self._known.pop(copy.tree, None)
+        if found:
+            self._known[copy.tree] = found
+        while len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
 
     def pids(self) -> tuple[int, ...]:
         """The processes of all parents, as the host numbers them; copies are none of them."""
@@ -218,6 +287,8 @@ class WarmParents:
             parent.engine.send(json.dumps({"modules": family.modules, "user": INSIDE_UID}).encode())
             async with asyncio.timeout(WARM_UP_SECONDS):
                 parent.ready = bool(await loop.sock_recv(parent.engine, 65536))
+            if parent.ready:
+                await self._make_spare(parent, delay=0.0)
             while parent.ready and not parent.process.ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_SECONDS / 10):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import socket
 from dataclasses import replace
 
+from sitewright.commands import bwrap
 from sitewright.engines.base import InstanceSpec
 from sitewright.engines.environment import of_instance
 from sitewright.engines.sandbox.launch import Ground
-from sitewright.engines.sandbox.record import Folder, Record, save, status_field
+from sitewright.engines.sandbox.record import Folder, Record, save
 from sitewright.engines.sandbox.rootfs import environment
 from sitewright.engines.sandbox.spawn import start_ticks
-from sitewright.engines.sandbox.warm import ANSWER_SECONDS, Copy, WarmStartError, job
+from sitewright.engines.sandbox.warm import Copy, WarmStartError, job
 
 HOLDER = ("/bin/sh", "-c", 'echo; read -r code; exit "${code:-137}"')
 """First inside: says that the sandbox stands, and ends as the app has ended. bubblewrap sees its code."""
@@ -22,51 +21,48 @@ HOLDER_ENVIRONMENT = (("PATH", "/usr/bin:/bin"),)
 
 
 class Holding:
-    """The two ends of what the holder says and hears; close both when they have been handed over."""
+    """What the sandbox and the copy say to each other: a socket between holder and copy, and a pipe on which bubblewrap names the first
+    process inside. Close it when both have theirs."""
 
     def __init__(self) -> None:
-        self.inside, self.outside = socket.socketpair()
+        self._inside, self.outside = socket.socketpair()
+        self.told, self._telling = os.pipe()
+
+    def within(self) -> dict[int, int]:
+        """What bubblewrap inherits."""
+        inside = self._inside.fileno()
+        return {0: inside, 1: inside, bwrap.Descriptors().info: self._telling}
+
+    def let_go_within(self) -> None:
+        """Of what bubblewrap has now, so that its end is seen."""
+        self._inside.close()
+        if self._telling >= 0:
+            os.close(self._telling)
+            self._telling = -1
 
     def close(self) -> None:
         """Ours are not needed any more."""
-        self.inside.close()
+        self.let_go_within()
         self.outside.close()
+        if self.told >= 0:
+            os.close(self.told)
+            self.told = -1
 
 
-async def begin_inside(
-    ground: Ground, record: Record, folder: Folder, copy: Copy, descriptors: tuple[int, ...], env: tuple[tuple[str, str], ...]
-) -> Record:
-    """Let the copy enter the sandbox that bubblewrap is making and begin the server there. *descriptors*: the holder's, then what becomes
-    0, 1, 2 and 3 inside. Raises WarmStartError."""
-    spec = record.spec
-    program = await asyncio.to_thread(ground.seccomp.read_bytes) if ground.seccomp is not None else b""
-    asked = job(spec, env, program, min(spec.box.limits.open_files, ground.most_open_files))
-    first = await _first(folder)
+def hand_over(ground: Ground, spec: InstanceSpec, copy: Copy, descriptors: tuple[int, ...]) -> None:
+    """Give the copy its job: to enter the sandbox that bubblewrap is making, and begin the server there. *descriptors*: the holder's, that
+    which names the first process, then what becomes 0, 1, 2 and 3 inside. Raises WarmStartError."""
+    env = environment(ground.base, spec.box, (*of_instance(spec), ("LISTEN_FDS", "1")))
+    asked = job(spec, env, ground.program, min(spec.box.limits.open_files, ground.most_open_files))
     try:
-        sandbox = os.pidfd_open(first)
-        try:
-            copy.send(asked, (descriptors[0], sandbox, *descriptors[1:]))
-        finally:
-            os.close(sandbox)
+        copy.send(asked, descriptors)
     except OSError as error:
         raise WarmStartError("The warm start failed.", details=str(error)) from error
+
+
+async def begin_inside(record: Record, folder: Folder, copy: Copy) -> Record:
+    """Wait until the server begins inside, and note it. Raises WarmStartError."""
     app = await copy.begun()
     record = replace(record, app=(app, start_ticks(app)))
     save(folder, record)
     return record
-
-
-async def _first(folder: Folder) -> int:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while True:
-                pid = status_field(folder, "child-pid")
-                if pid:
-                    return pid
-                await asyncio.sleep(0.0003)
-    raise WarmStartError("The sandbox did not come up.")
-
-
-def shown_environment(ground: Ground, spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
-    """What the app finds in its environment."""
-    return environment(ground.base, spec.box, (*of_instance(spec), ("LISTEN_FDS", "1")))

@@ -27,7 +27,8 @@ NEW_TIME, NEW_NS, NEW_CGROUP, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
     0x40000000,
 )
 """clone(2)."""
-WORLD = NEW_NS | NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_PID | NEW_NET
+WORLD = NEW_NS | NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_NET
+"""All that a sandbox has but its processes, which only a child can be among, and its users, whom one becomes last."""
 _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 15, 22, 24, 38, 47
 _CAPABILITY_VERSION = 0x20080522
 _MOST_CAPABILITIES = 64

@@ -6,6 +6,7 @@ speaks with the engine. The end of the engine is the end of the parent; copies g
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -17,9 +18,10 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitewright.engines.sandbox.inside import entering, sameness, serving
+    from sitewright.engines.sandbox.inside import entering, rehearsal, sameness, serving
 else:
     import entering
+    import rehearsal
     import sameness
     import serving
 
@@ -39,6 +41,8 @@ def warm_up(modules: list[str], user: int) -> sameness.Snapshot:
                 importlib.import_module(module)
             except Exception:
                 continue
+        rehearsal.rehearse()
+        rehearsal.rehearse()
     os.seteuid(0)
     os.setegid(0)
     sys.meta_path.remove(missed)
@@ -46,8 +50,9 @@ def warm_up(modules: list[str], user: int) -> sameness.Snapshot:
 
 
 def receive(control: socket.socket) -> tuple[serving.Job, list[int]]:
-    """The job and its descriptors. Raises OSError, ValueError."""
+    """The job and its descriptors; a copy that is made ahead waits here. Raises OSError, ValueError."""
     head, descriptors, _, _ = socket.recv_fds(control, 4, 8)
+    control.settimeout(_SECONDS)
     (length,) = struct.unpack("!I", head)
     text = bytearray()
     while len(text) < length:
@@ -63,49 +68,74 @@ def tell(control: socket.socket, **values: object) -> None:
     control.sendall(json.dumps(values).encode() + b"\n")
 
 
-def stand_by(control: socket.socket) -> tuple[serving.Job, list[int]] | None:
-    """In the copy: say who one is, take the job, enter the sandbox and begin the process inside. None in the copy itself once that has
-    ended; in the process inside the job and its descriptors. Raises what goes wrong before that process is confined."""
-    control.settimeout(_SECONDS)
+def first_process(told: int) -> int:
+    """A descriptor of the sandbox's first process, as soon as bubblewrap has said which it is (--info-fd). Raises OSError, ValueError."""
+    text = b""
+    while b"}" not in text:
+        piece = os.read(told, 4096)
+        if not piece:
+            raise ConnectionError("the sandbox did not come up")
+        text += piece
+    os.close(told)
+    return os.pidfd_open(json.loads(text)["child-pid"])
+
+
+def stand_by(control: socket.socket, snapshot: sameness.Snapshot) -> tuple[serving.Job, int] | None:
+    """In the copy: say who one is, take the job, begin the process inside. None in the copy itself once that has ended; in the process
+    inside the job, and the descriptor on which it reports. Raises what goes wrong before that process is confined.
+
+    The process inside is begun as soon as there is somebody whose child it can be; it gets ready while bubblewrap makes the rest.
+    """
     tell(control, pid=os.getpid())
     job, descriptors = receive(control)
-    holder, sandbox, *streams = descriptors
+    holder, told, *streams = descriptors
     ready = socket.socket(fileno=holder)
     ready.settimeout(_SECONDS)
-    if not ready.recv(1):
-        raise ConnectionError("the sandbox ended")
-    asked = job.asked
-    program = bytes.fromhex(str(asked["filter"]))
-    # From here on files are the tenant's: nothing may be imported before all privileges are gone.
+    # From here on files may be the tenant's: nothing may be imported before all privileges are gone.
     finders, sys.meta_path[:] = sys.meta_path[:], []
-    entering.limit(int(str(asked["open_files"])))
+    sandbox = first_process(told)
+    entering.limit(int(str(job.asked["open_files"])))
     os.setgroups([])
-    entering.join(sandbox, entering.WORLD)
+    entering.join(sandbox, entering.NEW_PID)
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        entering.join(sandbox, entering.NEW_USER)
-        entering.become(int(str(asked["inside_uid"])), int(str(asked["inside_uid"])))
-        os.setsid()
-        entering.usual_signals()
-        entering.filter_calls(program)
-        os.chdir(job.workdir)
+        rehearsal.rehearse_begin()
+        sameness.state_of_files(snapshot)
+        if not ready.recv(1):
+            raise ConnectionError("the sandbox ended")
+        confine(job, sandbox)
         os.write(writing, b"1")
         # Their numbers are about to be others' descriptors, which these objects must not close.
         control.detach()
         ready.detach()
-        entering.take_descriptors(tuple(streams))
+        entering.take_descriptors((*streams, writing))
+        os.set_inheritable(len(streams), False)
         entering.visible_to_own_user()
         sys.meta_path[:] = finders
-        return job, streams
+        return job, len(streams)
     os.close(writing)
     if os.read(reading, 1) != b"1":
         raise ConnectionError("the process inside was not confined")
     tell(control, app=pid)
-    entering.become(int(str(asked["uid"])), int(str(asked["uid"])))
-    entering.filter_calls(program)
+    entering.join(sandbox, entering.WORLD)
+    entering.become(int(str(job.asked["uid"])), int(str(job.asked["uid"])))
+    entering.filter_calls(job.filter)
+    with contextlib.suppress(OSError):  # who asked may have gone meanwhile, and this one stays
+        tell(control, same=os.read(reading, 256).decode("ascii", "replace"))
     attend(pid, ready)
     return None
+
+
+def confine(job: serving.Job, sandbox: int) -> None:
+    """Become a process of the sandbox like any other, for good. Raises OSError."""
+    entering.join(sandbox, entering.WORLD)
+    entering.join(sandbox, entering.NEW_USER)
+    entering.become(int(str(job.asked["inside_uid"])), int(str(job.asked["inside_uid"])))
+    os.setsid()
+    entering.usual_signals()
+    entering.filter_calls(job.filter)
+    os.chdir(job.workdir)
 
 
 def attend(pid: int, ready: socket.socket) -> None:
@@ -121,7 +151,7 @@ def copy(control: socket.socket, snapshot: sameness.Snapshot) -> None:
     """All that a copy does. Does not return, except by the server's own end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        given = stand_by(control)
+        given = stand_by(control, snapshot)
     except BaseException as error:
         try:
             tell(control, error=f"{type(error).__name__}: {error}")
@@ -129,9 +159,11 @@ def copy(control: socket.socket, snapshot: sameness.Snapshot) -> None:
             os._exit(1)
     if given is None:
         os._exit(0)
-    job = given[0]
+    job, report = given
     try:
-        script = serving.prepare(job, snapshot)
+        script, same = serving.prepare(job, snapshot)
+        os.write(report, same.encode())
+        os.close(report)
     except BaseException:
         serving.ordinary(job)
         raise

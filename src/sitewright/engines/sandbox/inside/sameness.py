@@ -6,10 +6,12 @@ Stand-alone, see entering.py. A snapshot is made by the parent after its imports
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import os
 import re
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ _UNSAFE_VARIABLES = ("LD_", "MALLOC_", "GLIBC_", "OPENSSL_", "LC_", "GCONV_PATH"
 _KNOWN_PYTHON_VARIABLES = frozenset({"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
 _CHANGES_EVERYTHING = frozenset({"sitecustomize", "usercustomize", "gevent", "eventlet"})
 """Modules that change the interpreter for everybody, or want to do so before anything else is imported."""
+_SETTLED_NANOSECONDS = 2_000_000_000
+"""A file that was changed so lately may be changed again without its times telling."""
 
 
 class OrdinaryStartError(Exception):
@@ -84,6 +88,8 @@ class Snapshot:
     missed: frozenset[str] = frozenset()
     asked: dict[tuple[str, str], str | None] = field(default_factory=dict)
     """(module, variable) → what it was told while it was imported."""
+    digest: bytes = b""
+    """Of ``files``."""
 
 
 def normalised(name: str) -> str:
@@ -124,7 +130,8 @@ def take_snapshot(missed: Missed) -> Snapshot:
     imported = frozenset(snapshot.owner.values())
     snapshot.versions = {name: version for name, version in snapshot.versions.items() if name in imported}
     snapshot.settings = environment_settings()
-    snapshot.asked = dict(_Watched.asked)
+    snapshot.asked = {key: value for key, value in _Watched.asked.items() if key[0] != "__main__"}
+    snapshot.digest = hashlib.blake2b(repr(sorted(snapshot.files.items())).encode()).digest()
     return snapshot
 
 
@@ -174,9 +181,23 @@ def differently_told(snapshot: Snapshot, env: dict[str, str]) -> set[str]:
     return {snapshot.owner[module] for module in told}
 
 
-def different_packages(snapshot: Snapshot, env: dict[str, str]) -> frozenset[str]:
+def state_of_files(snapshot: Snapshot) -> str:
+    """By what is seen, without reading them, that the files at the parent's paths are those that were compared before: which they are, how
+    long, and when they were changed last, which only the kernel writes. "" when that would not be seen, or a file is missing."""
+    seen, newest = hashlib.blake2b(snapshot.digest, digest_size=20), 0
+    try:
+        for path, _ in snapshot.files.values():
+            found = os.stat(path)
+            seen.update(b"%d %d %d %d %d\n" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+            newest = max(newest, found.st_ctime_ns)
+    except OSError:
+        return ""
+    return seen.hexdigest() if newest + _SETTLED_NANOSECONDS < time.time_ns() else ""
+
+
+def different_packages(snapshot: Snapshot, env: dict[str, str], *, unread: bool = False) -> frozenset[str]:
     """Packages that are not in the tenant's environment as they are here, or would have turned out differently with these variables, and
-    those that need them. Raises OrdinaryStartError."""
+    those that need them. *unread*: it is known that no file is another. Raises OrdinaryStartError."""
     if environment_settings() != snapshot.settings:
         raise OrdinaryStartError("another Python")
     entries = _listing(SITE)
@@ -186,7 +207,7 @@ def different_packages(snapshot: Snapshot, env: dict[str, str]) -> frozenset[str
     infos = {entry.removesuffix(".dist-info").lower() for entry in entries if entry.endswith(".dist-info")}
     bad = {name for name, version in snapshot.versions.items() if f"{name}-{version}".lower() not in infos}
     bad |= differently_told(snapshot, env)
-    for module, (path, expected) in snapshot.files.items():
+    for module, (path, expected) in () if unread else snapshot.files.items():
         package = snapshot.owner[module]
         if package not in bad and not _same(path, expected):
             bad.add(package)

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitewright.engines.sandbox.inside import entering, sameness
+    from sitewright.engines.sandbox.inside import entering, rehearsal, sameness
 else:
     import entering
+    import rehearsal
     import sameness
 
-_OWN = ("entering", "sameness", "serving")
+_OWN = ("entering", "rehearsal", "sameness", "serving")
 _FOLDER_OPTIONS = ("--chdir", "--pythonpath", "--app-dir")
 _PR_SET_MM, _PR_SET_MM_MAP = 35, 14
 
@@ -33,6 +34,7 @@ class Job:
         self.argv: list[str] = list(asked["argv"])  # type: ignore[call-overload]
         self.command = str(asked["command"])
         self.workdir = str(asked["workdir"])
+        self.filter = bytes.fromhex(str(asked["filter"]))
         self.env: dict[str, str] = dict(asked["env"])  # type: ignore[call-overload]
 
 
@@ -47,21 +49,23 @@ def ordinary(job: Job) -> None:
         os._exit(127)
 
 
-def prepare(job: Job, snapshot: sameness.Snapshot) -> types.CodeType:
-    """Make sure that all imported modules are the tenant's, and read the server's script. Raises sameness.OrdinaryStartError, OSError."""
+def prepare(job: Job, snapshot: sameness.Snapshot) -> tuple[types.CodeType, str]:
+    """Make sure that all imported modules are the tenant's, and read the server's script; with it by what the next start knows that they
+    still are, "" for nothing. Raises sameness.OrdinaryStartError, OSError."""
     program, arguments = f"{sameness.ENVIRONMENT}/bin/{job.argv[0]}", job.argv[1:]
     if any(argument.startswith(_FOLDER_OPTIONS) for argument in arguments):
         raise sameness.OrdinaryStartError("a folder option")
     sameness.check_variables(job.env)
     sameness.check_shadows(snapshot, (job.workdir, os.path.dirname(program)))
-    different = sameness.different_packages(snapshot, job.env)
+    same = sameness.state_of_files(snapshot)
+    different = sameness.different_packages(snapshot, job.env, unread=bool(same) and same == job.asked.get("same"))
     with open(program, "rb") as file:
         text = file.read()
     if not text.startswith((b"#!/app/.venv/bin/python\n", b"#!/app/.venv/bin/python3\n")):
         raise sameness.OrdinaryStartError(program)
     script = compile(text, program, "exec", dont_inherit=True)
     sameness.forget(snapshot, different)
-    return script
+    return script, "" if different else same
 
 
 def serve(job: Job, script: types.CodeType) -> None:
@@ -81,6 +85,7 @@ def serve(job: Job, script: types.CodeType) -> None:
     importlib.invalidate_caches()
     entering.name(job.argv[0])
     _show_command(sys.orig_argv, os.environ)
+    rehearsal.lend_parser()
     main = types.ModuleType("__main__")
     loader = importlib.machinery.SourceFileLoader("__main__", program)
     main.__dict__.update(__file__=program, __cached__=None, __builtins__=builtins, __loader__=loader, __spec__=None, __annotations__={})
