@@ -119,7 +119,7 @@ def fetch_template(source: TemplateSource, tree: Path, owner: tuple[int, int]) -
     names = template_names()
     if source.name not in names:
         raise NotFoundError(f"There is no template “{source.name[:40]}”.", resolution=f"There are: {', '.join(names)}.")
-    ignored = shutil.ignore_patterns("template.toml", "__pycache__")
+    ignored = shutil.ignore_patterns("template.toml", "template.svg", "__pycache__")
     shutil.copytree(TEMPLATES / source.name, tree, ignore=ignored, dirs_exist_ok=True, copy_function=shutil.copyfile)
     give_tree(tree, *owner)
 

@@ -19,7 +19,7 @@ async def built(workbench: Workbench, name: str) -> BuildStatus:
 
 
 def test_there_is_a_template_for_every_kind_of_site() -> None:
-    assert set(template_names()) == {"static", "guestbook", "django", "fastapi", "express", "vite", "php"}
+    assert set(template_names()) == {"static", "guestbook", "django", "fastapi", "express", "vite", "php", "notebook", "wiki"}
 
 
 async def test_the_guestbook_keeps_what_visitors_write(workbench: Workbench) -> None:
@@ -67,3 +67,21 @@ async def test_the_php_template_is_run_by_php_fpm(workbench: Workbench) -> None:
     assert web is not None
     assert web.listen is Listen.FASTCGI
     assert status.blueprint.static_root == "public"
+
+
+async def test_the_wiki_template_is_run_by_php_fpm_and_hides_its_parts(workbench: Workbench) -> None:
+    status = await built(workbench, "wiki")
+    assert status.blueprint is not None
+    web = status.blueprint.process("web")
+    assert web is not None
+    assert web.listen is Listen.FASTCGI
+    assert status.blueprint.static_root == "public"
+    assert not (workbench.release() / "public/wiki").exists()
+
+
+async def test_the_notebook_template_shows_the_notebook(workbench: Workbench) -> None:
+    async with running(workbench, await built(workbench, "notebook")) as client:
+        page = await client.get("/")
+        assert page.status_code == 200
+        assert "How far away is the horizon?" in page.text or "marimo" in page.text
+        assert (await client.get("/health")).json() == {"status": "healthy"}

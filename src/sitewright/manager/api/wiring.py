@@ -23,6 +23,7 @@ from sitewright.manager.sites.api.lists import router as lists
 from sitewright.manager.sites.api.logs import router as logs
 from sitewright.manager.sites.api.running import router as running
 from sitewright.manager.sites.api.sites import router as sites
+from sitewright.manager.sites.api.templates import router as templates
 from sitewright.manager.teams.api import router as teams
 from sitewright.manager.teams.api_plans import router as plans
 
@@ -45,6 +46,7 @@ def build() -> NinjaAPI:
     api.add_router("/teams", teams)
     api.add_router("/operations", operations)
     api.add_router("/plans", plans)
+    api.add_router("/templates", templates)
     for router in (sites, running, env, lists, logs, files):
         api.add_router("/sites", router)
     _answer_errors(api)

@@ -1,38 +1,38 @@
-"""The templates that a new site may begin from: the folders that ship with the builder, with words for people."""
+"""The gallery that a new site may begin from: the folders that ship with the builder, each with its own words and picture."""
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
-from typing import Final
+from importlib.resources.abc import Traversable
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One template in the gallery."""
+    """One template in the gallery. ``picture`` is an SVG element of ours, drawn in the colour of the text around it; "" for none."""
 
     name: str
     title: str
     description: str
+    language: str = ""
+    picture: str = ""
 
 
-WORDS: Final = {
-    "static": ("A page", "One HTML file and a style sheet. The simplest start."),
-    "guestbook": ("Guestbook", "A small Flask app that keeps what visitors write."),
-    "fastapi": ("FastAPI", "A Python API with its own documentation page."),
-    "django": ("Django", "A Python project with a database."),
-    "express": ("Express", "A Node.js web app in one file."),
-    "php": ("PHP", "A PHP page with a small database."),
-    "vite": ("Vite", "A front end that is built before it is served."),
-}
-"""Name → title and description. A template without an entry is offered by its name."""
-
-
+@cache
 def offered() -> list[Offer]:
-    """All that ship, those that need the least first."""
-    order = list(WORDS)
-    names = sorted(
-        (entry.name for entry in files("sitewright.builder").joinpath("templates").iterdir() if entry.is_dir() and entry.name[0].isalnum()),
-        key=lambda name: (order.index(name) if name in order else len(order), name),
+    """All that ship, those that need the least first. They change only with the program, so they are read once."""
+    folders = files("sitewright.builder").joinpath("templates").iterdir()
+    found = [_read(folder) for folder in folders if folder.joinpath("template.toml").is_file()]
+    return [offer for _, offer in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
+
+
+def _read(folder: Traversable) -> tuple[int, Offer]:
+    words = tomllib.loads(folder.joinpath("template.toml").read_text(encoding="utf-8"))
+    picture = folder.joinpath("template.svg")
+    shown = picture.read_text(encoding="utf-8").strip() if picture.is_file() else ""
+    offer = Offer(
+        folder.name, words.get("title", folder.name.capitalize()), words.get("description", ""), words.get("language", ""), picture=shown
     )
-    return [Offer(name, *WORDS.get(name, (name.capitalize(), ""))) for name in names]
+    return int(words.get("order", 99)), offer
