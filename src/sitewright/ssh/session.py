@@ -239,9 +239,6 @@ class DoorSession(SSHServerSession[bytes]):
         feeding = self._visitor.spawn(pump_in(self._input, stream))
         pumps = [self._pump(stream.read, None), self._pump(stream.read_error, EXTENDED_DATA_STDERR)]
         both = [self._visitor.spawn(pump) for pump in pumps]
-            self._visitor.spawn(self._pump(stream.read, None)),
-            self._visitor.spawn(self._pump(stream.read_error, EXTENDED_DATA_STDERR)),
-        ]
         try:
             await asyncio.gather(*both)
             code = await stream.wait()
