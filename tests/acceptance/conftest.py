@@ -30,7 +30,7 @@ def platform() -> Iterator[Platform]:
     """
     with tempfile.TemporaryDirectory(prefix="sitewright-acceptance-") as folder:
         Path(folder).chmod(0o711)
-        running = Platform(ROOT / "sitewright", home=Path(folder) / "home", port=free_port())
+        running = Platform(ROOT / "sitewright", home=Path(folder) / "home", port=free_port(), ssh_port=free_port())
         try:
             running.start()
             yield running

@@ -20,11 +20,11 @@ START_SECONDS = 240.0
 
 
 class Platform:
-    """`./sitewright up` in the background, with a data folder and a port of its own."""
+    """`./sitewright up` in the background, with a data folder and a port of its own; it has an SSH door when it gets a port for it."""
 
-    def __init__(self, program: Path, *, home: Path, port: int, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, program: Path, *, home: Path, port: int, ssh_port: int = 0, arguments: tuple[str, ...] = ()) -> None:
         self.program = program
-        self.settings = Settings(home=home, http_port=port)
+        self.settings = Settings(home=home, http_port=port, ssh_port=ssh_port)
         self.arguments = arguments
         self.output = home.with_name(home.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,7 +33,7 @@ class Platform:
     def environment(self) -> dict[str, str]:
         """What the CLI needs to find this platform."""
         own = {"SITEWRIGHT_HOME": str(self.settings.home), "SITEWRIGHT_HTTP_PORT": str(self.settings.http_port)}
-        return {**os.environ, **own}
+        return {**os.environ, **own, "SITEWRIGHT_SSH_PORT": str(self.settings.ssh_port)}
 
     def start(self) -> None:
         """Run `up` and wait until it has printed that everything stands. Raises AssertionError with its output when it ends before."""
@@ -74,7 +74,7 @@ class Platform:
         return answer.status_code == 200
 
     def part_pid(self, part: str) -> int:
-        """The process id of `manager`, `nats`, `node` or `nginx`, as the supervisor notes it; 0 while it is down."""
+        """The process id of `manager`, `nats`, `node`, `door` or `nginx`, as the supervisor notes it; 0 while it is down."""
         try:
             return int((self.settings.paths.run / "pids" / f"{part}.pid").read_text().split()[0])
         except (FileNotFoundError, IndexError, ValueError):
