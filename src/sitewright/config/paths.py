@@ -116,6 +116,11 @@ class Paths:
         return self.home / "tools"
 
     @property
+    def repository_tools(self) -> Path:
+        """What git is served with: configuration, hooks and scripts, where every site's box can read them."""
+        return self.home / "git"
+
+    @property
     def sites(self) -> Path:
         """One folder a site."""
         return self.home / "sites"

@@ -43,6 +43,7 @@ from sitewright.orchestrator.memory import MemoryStore
 from sitewright.orchestrator.service import Handlers, NodeService, serve
 from sitewright.orchestrator.streams import ExecSessions
 from sitewright.orchestrator.wake import WakeServer
+from sitewright.repository.service import Repositories
 from sitewright.router.follow import TrafficFollower
 from sitewright.router.table import RouteTable
 from sitewright.system.clock import SystemClock
@@ -90,6 +91,7 @@ class Node:
     reporter: Reporter
     sessions: ExecSessions
     files: LiveFiles
+    repositories: Repositories
     bus: Bus
     waker: WakeServer
 
@@ -154,7 +156,9 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     routes.complete()
     await builder.open()
     limits, sessions = LimitWatch(orchestrator), ExecSessions(bus, orchestrator)
-    return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), bus, waker)
+    repositories = Repositories(settings, engine, bus, clock)
+    await repositories.open()
+    return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), repositories, bus, waker)
 
 
 def handlers(node: Node) -> Handlers:
@@ -170,13 +174,15 @@ def handlers(node: Node) -> Handlers:
         return await node.builder.cancel(query.build_id)
 
     service = NodeService(node.orchestrator, node.reporter, node.sessions, node.files, node.builder)
-    return {**service.handlers(), "build.start": start, "build.status": status, "build.cancel": cancel}
+    asked = {**service.handlers(), **node.repositories.handlers()}
+    return {**asked, "build.start": start, "build.status": status, "build.cancel": cancel}
 
 
 async def close(node: Node) -> None:
     """Let go of everything; instances and unfinished work stay and are taken up again."""
     await node.waker.close()
     await node.sessions.close()
+    await node.repositories.close()
     await node.builder.close()
     await node.orchestrator.close()
     node.orchestrator.tools.logs.flush()

@@ -95,6 +95,8 @@ class PushAsked(Message):
     user_id: str
     updates: tuple[RefUpdate, ...]
     options: tuple[str, ...] = ()
+    atomic: bool = False
+    """All or none: when one is refused, all are, and none is deployed."""
 
 
 class RefVerdict(Message):

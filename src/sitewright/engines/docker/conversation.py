@@ -28,6 +28,7 @@ class DockerConversation:
         self._output: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         self._error: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         self._sorting = asyncio.create_task(self._sort(), name=f"conversation-{container[:12]}-output")
+        self._sorting.add_done_callback(lambda _: self._writer.close())
         self._end = asyncio.create_task(self._watch(seconds), name=f"conversation-{container[:12]}")
 
     async def _sort(self) -> None:
@@ -105,7 +106,6 @@ class DockerConversation:
             await self._daemon.ask_leniently("POST", f"containers/{self._container}/kill")
         await asyncio.shield(self._end)
         self._sorting.cancel()
-        self._writer.close()
 
 
 async def open_conversation(daemon: Daemon, container: str, seconds: float, free: Callable[[], Awaitable[None]]) -> DockerConversation:

@@ -1,0 +1,1 @@
+"""Stand-alone scripts that run beside git inside the box."""
