@@ -9,6 +9,7 @@ from sitewright.bus.client import NatsBus
 from sitewright.bus.server import MANAGER, load_credentials
 from sitewright.config.settings import Settings
 from sitewright.manager.bus import BusThread
+from sitewright.manager.doors.answers import Doors
 from sitewright.manager.listening import Listener
 from sitewright.manager.operations.doorbell import EmbeddedDoorbell
 from sitewright.manager.operations.engine import Engine
@@ -26,10 +27,16 @@ class Process:
     def __init__(self, settings: Settings, *, threads: int = 2, listens: bool = True) -> None:
         self._doorbell = EmbeddedDoorbell()
         self._listener = Listener(settings.node) if listens else None
-        self._bus = BusThread(lambda: connect(settings), self._listener.prepare if self._listener else None)
+        self._doors = Doors() if listens else None
+        self._bus = BusThread(lambda: connect(settings), self._prepare)
         clock = SystemClock()
         self._runtime = Runtime(clock=clock, doorbell=self._doorbell, bus=self._bus)
         self._worker = Worker(Engine(all_handlers(), clock), clock, self._doorbell, threads) if threads else None
+
+    async def _prepare(self, bus: Bus) -> None:
+        for part in (self._listener, self._doors):
+            if part is not None:
+                await part.prepare(bus)
 
     def start(self) -> None:
         """Begin; the bus may come later."""
@@ -43,8 +50,9 @@ class Process:
         if self._worker is not None:
             self._worker.stop()
         self._bus.stop()
-        if self._listener is not None:
-            self._listener.close()
+        for part in (self._listener, self._doors):
+            if part is not None:
+                part.close()
 
 
 def connect(settings: Settings) -> Bus:

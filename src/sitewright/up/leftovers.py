@@ -14,7 +14,7 @@ from sitewright.config.paths import Paths
 from sitewright.errors import PreflightError
 from sitewright.up.children import start_ticks
 
-PARTS = ("nginx", "manager", "node", "nats")
+PARTS = ("nginx", "ssh", "manager", "node", "nats")
 """In the order in which they are ended."""
 STOP_SECONDS = 5.0
 

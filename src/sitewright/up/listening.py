@@ -13,7 +13,7 @@ import contextlib
 import os
 import socket
 
-WAKE, MANAGER = "wake", "manager"
+WAKE, MANAGER, SSH = "wake", "manager", "ssh"
 """Names of sockets."""
 
 

@@ -109,6 +109,15 @@ def _tools(facts: Facts) -> list[Finding]:
 def check(facts: Facts) -> tuple[Finding, ...]:
     """Everything that keeps the platform from starting, then what is weaker than it could be."""
     found = _place(facts) + _tools(facts)
+    if facts.ssh_problem and not facts.other_up:
+        found.append(
+            Finding(
+                "ssh-port",
+                Weight.WEAKER,
+                f"There is no SSH door, because nothing can listen on port {facts.ssh_port}: {facts.ssh_problem}.",
+                "Choose another port with SITEWRIGHT_SSH_PORT, or 0 for none. Git works over HTTP all the same.",
+            )
+        )
     if not facts.root:
         found.append(
             Finding(

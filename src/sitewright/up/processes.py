@@ -16,15 +16,16 @@ from sitewright.router import listen_addresses, nginx_argv
 from sitewright.system.accounts import Account, current_account, manager_account, router_account
 from sitewright.system.files import write_atomic
 from sitewright.up.leftovers import notes_folder
-from sitewright.up.listening import MANAGER, WAKE
+from sitewright.up.listening import MANAGER, SSH, WAKE
 from sitewright.up.reach import ROOT, Program
 
 PASSED_PREFIXES = ("SITEWRIGHT_", "PIP_", "UV_", "NPM_", "npm_config_")
 PASSED = frozenset({"DATABASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}) | {
     *("GIT_SSL_CAINFO", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TZ"),
 }
-STAGES = (["nginx", "manager"], ["node"], ["teardown"], ["nats"])
+STAGES = (["nginx", "ssh", "manager"], ["node"], ["teardown"], ["nats"])
 """The order of stopping; what stands together is stopped together."""
+DOOR_BACKLOG = 256
 BACKLOG = 4096
 """Requests that wait while nobody answers; the kernel's own limit (net.core.somaxconn) holds too."""
 
@@ -80,7 +81,7 @@ def plan(settings: Settings, program: Program, *, lock: int, environment: Mappin
         "folder": str(notes_folder(settings.paths)),
         "logs": str(settings.paths.logs),
         "lock": lock,
-        "stages": STAGES,
+        "stages": [[name for name in stage if name != "ssh" or settings.ssh_port] for stage in STAGES],
         "sockets": sockets(settings),
         "again": supervisor_argv(plan_path(settings)),
         "processes": [
@@ -108,9 +109,17 @@ def plan(settings: Settings, program: Program, *, lock: int, environment: Mappin
                 leave_signal=int(signal.SIGQUIT),
                 leave_seconds=40.0,
             ),
+            *_door(settings, [*python, "-m", "sitewright.ssh"], managers, manager),
         ],
         "teardown": _spec("teardown", [*python, "-m", "sitewright.up.teardown"], own, me, stop_seconds=12.0, group=False),
     }
+
+
+def _door(settings: Settings, argv: list[str], env: dict[str, str], account: Account) -> list[dict[str, object]]:
+    """The SSH door, if there is one."""
+    if not settings.ssh_port:
+        return []
+    return [_spec("ssh", argv, env, account, sockets={"SITEWRIGHT_SSH_FD": SSH}, overlap=True, leave_seconds=15.0)]
 
 
 def router_sockets(settings: Settings) -> list[dict[str, object]]:
@@ -131,7 +140,8 @@ def sockets(settings: Settings) -> list[dict[str, object]]:
     gid = router_account().gid
     wake = {"name": WAKE, "path": str(settings.paths.wake_socket), "mode": 0o660, "gid": gid, "backlog": BACKLOG}
     manager = {"name": MANAGER, "path": str(settings.paths.manager_socket), "mode": 0o666, "gid": gid, "backlog": BACKLOG}
-    return [wake, manager, *router_sockets(settings)]
+    door = {"name": SSH, "address": settings.ssh_address, "port": settings.ssh_port, "backlog": DOOR_BACKLOG}
+    return [wake, manager, *([door] if settings.ssh_port else []), *router_sockets(settings)]
 
 
 def supervisor_argv(plan: Path) -> list[str]:

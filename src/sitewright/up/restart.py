@@ -16,10 +16,11 @@ from sitewright.up.reach import reachable_program
 from sitewright.up.replacing import read_progress
 from sitewright.up.screen import Screen
 from sitewright.up.start import prepare_all
+from sitewright.up.survey import with_its_door
 
 RESTART_SECONDS = 300.0
 LOOK_SECONDS = 0.1
-TITLES = {"nats": "the message bus", "node": "the node", "manager": "the manager", "nginx": "the router"}
+TITLES = {"nats": "the message bus", "node": "the node", "manager": "the manager", "nginx": "the router", "ssh": "the SSH door"}
 
 
 def restart(settings: Settings) -> int:
@@ -63,8 +64,10 @@ def _with_its_settings(settings: Settings) -> Settings:
         if name in PASSED or name.startswith(PASSED_PREFIXES):
             os.environ.setdefault(name, value)
     fresh = load_settings()
-    for name in ("http_address", "http_port", "engine", "node"):
-        if str(running.get(f"SITEWRIGHT_{name.upper()}", "")) != str(getattr(fresh, name)):
+    if "SITEWRIGHT_SSH_PORT" not in running:
+        fresh = with_its_door(fresh)  # of a version that had no door
+    for name in ("http_address", "http_port", "ssh_address", "ssh_port", "engine", "node"):
+        if str(running.get(f"SITEWRIGHT_{name.upper()}", getattr(fresh, name))) != str(getattr(fresh, name)):
             raise PreflightError(
                 f"SITEWRIGHT_{name.upper()} cannot change while the platform runs; nothing was changed.",
                 resolution="Use `sitewright down` and `sitewright up` for that.",

@@ -13,6 +13,7 @@ from sitewright.config.settings import Settings
 from sitewright.errors import PreflightError, SitewrightError
 from sitewright.router import prepare_folders
 from sitewright.router import write_config as write_router_config
+from sitewright.ssh.host_keys import ensure_host_key
 from sitewright.system import priority
 from sitewright.system.accounts import is_root
 from sitewright.system.files import write_atomic
@@ -25,7 +26,7 @@ from sitewright.up.present import present
 from sitewright.up.processes import part_environment, plan, supervisor_argv, write_plan
 from sitewright.up.reach import ROOT, reachable_program, unbind
 from sitewright.up.screen import Screen
-from sitewright.up.survey import survey
+from sitewright.up.survey import survey, with_its_door
 
 SETUP_SECONDS = 120.0
 
@@ -88,6 +89,7 @@ def prepare_all(settings: Settings, screen: Screen, *, running: bool = False) ->
         prepare.ensure_accounts()
         prepare.ensure_folders(paths)
         ensure_credentials(paths, settings.node)
+        ensure_host_key(paths)
         write_config(settings, keep_port=running)
         prepare_folders(settings)
         write_router_config(settings)
@@ -123,6 +125,7 @@ def up(settings: Settings, options: Options) -> None:
     os.umask(0o022)
     take_over(settings, screen)
     look(settings, screen)
+    settings = with_its_door(settings)
     new_home = not settings.home.exists()
     settings.home.mkdir(parents=True, exist_ok=True)
     lock = take_lock(settings.paths)

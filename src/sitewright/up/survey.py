@@ -19,6 +19,9 @@ from sitewright.up.leftovers import lock_holder
 PACKAGES = (
     ("bubblewrap", "bwrap"),
     ("git", "git"),
+    ("openssh-client", "scp"),
+    ("openssh-sftp-server", "/usr/lib/openssh/sftp-server"),
+    ("rsync", "rsync"),
     ("nftables", "nft"),
     ("iproute2", "ip"),
     ("systemd", "/lib/systemd/systemd-socket-proxyd"),
@@ -47,6 +50,9 @@ class Facts:
     engine: str
     user_network: bool
     """Whether an ordinary user's sandboxes can have a network (slirp4netns is there)."""
+    ssh_port: int = 0
+    ssh_problem: str = ""
+    """Why the SSH door cannot listen."""
 
 
 def program_path(name: str) -> str:
@@ -136,6 +142,13 @@ def port_problem(address: str, port: int) -> str:
     return ""
 
 
+def with_its_door(settings: Settings) -> Settings:
+    """The settings, without the SSH door when something else listens on its port: sites are served all the same."""
+    if settings.ssh_port and port_problem(settings.ssh_address, settings.ssh_port):
+        return settings.model_copy(update={"ssh_port": 0})
+    return settings
+
+
 def namespaces_problem() -> str:
     """Why a sandbox cannot be made by this user, "" when it can (or when bubblewrap is not there to try)."""
     bwrap = program_path("bwrap")
@@ -212,4 +225,6 @@ def survey(settings: Settings) -> Facts:
         docker_problem=docker_problem(settings),
         engine=settings.engine,
         user_network=bool(program_path("slirp4netns")),
+        ssh_port=settings.ssh_port,
+        ssh_problem=port_problem(settings.ssh_address, settings.ssh_port) if settings.ssh_port else "",
     )

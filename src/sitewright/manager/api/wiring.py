@@ -12,6 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from sitewright import __version__
 from sitewright.errors import SitewrightError
 from sitewright.manager.accounts.api import router as accounts
+from sitewright.manager.accounts.api_keys import router as keys
 from sitewright.manager.api import problems
 from sitewright.manager.api.auth import Bearer, Session
 from sitewright.manager.api.status import router as status
@@ -41,6 +42,7 @@ def build() -> NinjaAPI:
         title="Sitewright", version=__version__, description=DESCRIPTION, auth=[Bearer(), Session()], docs_url=None, urls_namespace="api"
     )
     api.add_router("", accounts)
+    api.add_router("/keys", keys)
     api.add_router("", status)
     api.add_router("", releases)
     api.add_router("/teams", teams)
