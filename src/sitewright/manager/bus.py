@@ -115,6 +115,10 @@ class NodeClient:
         """The node's answer, for async code."""
         return await self.thread.join(self._request(method, question, answer, timeout))
 
+    async def ask_here(self, method: str, question: Message, answer: type[A], timeout: float = 5.0) -> A:
+        """The node's answer, for code that runs in the bus's own loop already."""
+        return await self._request(method, question, answer, timeout)
+
     async def _request(self, method: str, question: Message, answer: type[A], timeout: float) -> A:
         asked, answered = METHODS[method]
         if not isinstance(question, asked) or answer is not answered:

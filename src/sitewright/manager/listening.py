@@ -12,8 +12,8 @@ from typing import TypeVar
 from django.db import Error, connection
 
 from sitewright.bus.base import Bus
-from sitewright.bus.messages import Ack, BuildStatus, EventBatch, Heartbeat, Hello, Message
-from sitewright.bus.subjects import MANAGER_QUEUE, node_topic
+from sitewright.bus.messages import Ack, BuildStatus, EventBatch, Heartbeat, Hello, Message, OperationFollow, PushAsked
+from sitewright.bus.subjects import MANAGER_QUEUE, door, node_topic
 from sitewright.errors import SitewrightError
 from sitewright.manager.audit.services import record_events
 from sitewright.manager.operations.services import ring_site
@@ -21,6 +21,8 @@ from sitewright.manager.releases.services import FINISHED, record_build_status
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import reports
 from sitewright.manager.sites.heard import Heard
+from sitewright.manager.sites.news import news
+from sitewright.manager.sites.pushes import judge
 from sitewright.manager.sites.spreading import spread
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ COMPARE_SHARE = 1000
 COMPARE_LONGEST_SECONDS = 600.0
 """… but so often in any case."""
 SPREAD_SECONDS = 2.0
+ANSWERERS = 4
+"""Pushes judged and operations looked at at once."""
 
 
 class Listener:
@@ -41,6 +45,7 @@ class Listener:
         self._node = node
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reports")
         self._comparer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compare")
+        self._answerers = ThreadPoolExecutor(max_workers=ANSWERERS, thread_name_prefix="answers")
         self._heard = Heard()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,12 +55,16 @@ class Listener:
         await bus.subscribe(node_topic("*", "build"), BuildStatus, self._build)
         await bus.serve(node_topic("*", "events"), EventBatch, self._events, MANAGER_QUEUE)
         await bus.serve(node_topic("*", "hello"), Hello, self._hello, MANAGER_QUEUE)
+        await bus.serve(node_topic("*", "push"), PushAsked, self._push, MANAGER_QUEUE)
+        await bus.serve(node_topic("*", "follow"), OperationFollow, self._follow, MANAGER_QUEUE)
+        await bus.serve(door("*", "follow"), OperationFollow, self._follow, MANAGER_QUEUE)
         self._tasks = [asyncio.create_task(work()) for work in (self._compare_for_ever, self._spread_for_ever)]
 
     def close(self) -> None:
         """End the writing threads; what was heard is written first."""
         self._writer.submit(connection.close)
         self._writer.shutdown(wait=True)
+        self._answerers.shutdown(wait=False, cancel_futures=True)
         self._comparer.submit(connection.close)
         self._comparer.shutdown(wait=False, cancel_futures=True)
 
@@ -81,6 +90,16 @@ class Listener:
         await self._write(lambda: reports.record_hello(hello))
         self._later(lambda: _compare(hello.node, full=False))  # it reports everything by itself
         return Ack()
+
+    async def _push(self, asked: PushAsked) -> Message:
+        return await self._answer(lambda: judge(asked))
+
+    async def _follow(self, asked: OperationFollow) -> Message:
+        return await news(asked, self._answer)
+
+    async def _answer(self, work: Callable[[], T]) -> T:
+        """In a thread of those that answer questions: they may have to ask a node themselves, and keep nobody's report waiting."""
+        return await asyncio.get_running_loop().run_in_executor(self._answerers, _with_kept_connection, work)
 
     def _later(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """In the thread that talks to nodes: one that is slow to answer delays nobody's reports."""

@@ -6,8 +6,9 @@ import base64
 import hashlib
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
-from sitewright.bus.base import Bus
+from sitewright.bus.base import Answerer, Bus
 from sitewright.bus.messages import (
     Ack,
     BuildQuery,
@@ -39,6 +40,7 @@ from sitewright.domain.processes import Listen, ProcessSpec
 from sitewright.domain.release import Blueprint
 from sitewright.domain.states import BuildState, InstanceState, Power
 from sitewright.errors import ConflictError, NotFoundError, UnavailableError
+from sitewright.testing.fake_repository import FakeRepository
 
 FLASK = Blueprint(pack="python", stack="host", processes=(ProcessSpec("web", "gunicorn app:app", Listen.FD),))
 STATIC = Blueprint(pack="static", stack="host", static_root="")
@@ -84,6 +86,7 @@ class FakeNode:
     opened: list[ExecOpen] = field(default_factory=list)
     speaks: bool = False
     sequence: int = 0
+    repository: FakeRepository = field(default_factory=FakeRepository)
     _bus: Bus | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,6 +110,8 @@ class FakeNode:
             ("stats", Nothing, self._stats),
         ):
             await bus.serve(rpc(self.name, method), kind, handler)  # type: ignore[arg-type]
+        for method, asked, answerer in self.repository.methods():
+            await bus.serve(rpc(self.name, method), asked, self._unless_away(answerer))
 
     def take(self) -> list[Heartbeat | BuildStatus]:
         """What it has said since the last time."""
@@ -117,6 +122,13 @@ class FakeNode:
     def _check(self) -> None:
         if self.behaviour.away:
             raise UnavailableError("The node is away.")
+
+    def _unless_away(self, answerer: Answerer[Any]) -> Answerer[Any]:
+        async def answered(question: Any) -> Message:
+            self._check()
+            return await answerer(question)
+
+        return answered
 
     async def _say(self, message: Heartbeat | BuildStatus) -> None:
         if self.speaks and self._bus is not None:
@@ -234,7 +246,8 @@ class FakeNode:
         if state is not BuildState.SUCCEEDED:
             return status
         droplet = "ab" * 32 if self.builds[build_id].mode == "released" else ""
-        done = {"droplet": droplet, "size_bytes": 1000, "blueprint": self.behaviour.blueprint, "finished_at": self.now}
+        commit = self.repository.built(self.builds[build_id])
+        done = {"droplet": droplet, "size_bytes": 1000, "blueprint": self.behaviour.blueprint, "finished_at": self.now, "commit": commit}
         return status.model_copy(update=done)
 
     async def _build(self, request: BuildRequest) -> Message:

@@ -27,7 +27,7 @@ def lane_of(kind: OperationKind, site: Site, channel: Channel | None) -> str:
     """The lane of such an operation; *channel* None is the site's production, unless it is about the whole site."""
     if kind is OperationKind.SYNC:
         return f"fetch-{site.id}"
-    return site.id if channel is None else channel.id
+    return str(site.id if channel is None else channel.id)
 
 
 def in_the_way() -> QuerySet[Operation]:

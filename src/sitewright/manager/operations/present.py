@@ -25,6 +25,10 @@ TITLES: Final = {
     OperationKind.ROLLBACK: "Return {} to another release",
     OperationKind.PROMOTE: "Promote the trial of {}",
     OperationKind.ABORT: "End the trial of {}",
+    OperationKind.CHANNEL: "Change channels of {}",
+    OperationKind.ADOPT: "Promote a release of {}",
+    OperationKind.PUBLISH: "Publish edits of {}",
+    OperationKind.SYNC: "Fetch the repository of {}",
 }
 
 

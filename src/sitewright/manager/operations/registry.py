@@ -7,7 +7,7 @@ from functools import cache
 
 from sitewright.domain.operation import OperationKind
 from sitewright.manager.operations.handlers import Handler
-from sitewright.manager.operations.kinds import canary, change, delete, deploy, env, power, rename, rollback
+from sitewright.manager.operations.kinds import canary, change, delete, deploy, env, power, publish, rename, rollback
 
 
 @cache
@@ -26,6 +26,7 @@ def all_handlers() -> Mapping[OperationKind, Handler]:
         rollback.Rollback(),
         canary.Promote(),
         canary.Abort(),
+        publish.Publish(),
         delete.Delete(),
     )
     return {handler.kind: handler for handler in handlers}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sitewright.bus.messages import Ack, ChangesAnswer, ChangesQuery, Edits, EditsQuery, Refs, RefMove, RepositoryQuery
+from sitewright.bus.messages import Ack, ChangesAnswer, ChangesQuery, Edits, EditsQuery, RefMove, Refs, RepositoryQuery
 from sitewright.domain.git import BRANCHES, Changes, RefUpdate
 from sitewright.errors import ConflictError
 from sitewright.manager.bus import NodeClient
@@ -37,7 +37,12 @@ def builds_on(channel: Channel, new: str, old: str) -> bool:
 
 def edits(channel: Channel) -> Edits:
     """How the folder of a live channel differs from what was last published or laid out."""
-    query = EditsQuery(site_id=channel.site_id, number=channel.site.number, channel=channel.name, commit=channel.commit)
+    return edits_since(channel, channel.commit)
+
+
+def edits_since(channel: Channel, commit: str) -> Edits:
+    """How its folder differs from any commit."""
+    query = EditsQuery(site_id=channel.site_id, number=channel.site.number, channel=channel.name, commit=commit)
     return NodeClient(runtime().bus, channel.node).ask("git.edits", query, Edits, SECONDS)
 
 

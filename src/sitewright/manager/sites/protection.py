@@ -35,6 +35,13 @@ def role_needed(channel: Channel) -> Role:
     return max(usual, Role(channel.deploy_role), key=ROLE_ORDER.index) if channel.protected else usual
 
 
+def viewer_pushes() -> ForbiddenError:
+    """Somebody who may only look wants to push."""
+    return ForbiddenError(
+        "Your role in the team does not allow this.", details="It needs the role developer.", resolution="Ask an owner of the team."
+    )
+
+
 def check_role(user: User, channel: Channel) -> None:
     """Raise ForbiddenError, in words, when *user* may not bring anything to the channel's visitors."""
     needed = role_needed(channel)

@@ -82,7 +82,7 @@ def create_site(user: User, new: NewSite, key: str = "") -> tuple[Site, Operatio
             Team.objects.select_for_update().get(pk=new.team.pk)
             check_room(new.team, sites=1)
             site = Site.objects.create(number=_next_number(), name=name, team=new.team, created_by=user)
-            channel = Channel.objects.create(site=site, mode=new.mode.value, node=settings.PLATFORM.node)
+            channel = Channel.objects.create(site=site, mode=new.mode.value, node=settings.PLATFORM.node, branch=site.default_branch)
             add_default_route(channel)
             trail(user, "site.created", site.id, site.name)
             operation = submit(Ask(OperationKind.CREATE, site, user, {"source": source}, key))

@@ -6,7 +6,6 @@ Also what becomes of the edits of a live channel that a deploy lays something el
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 from sitewright.bus.messages import Author, CommitSource, FolderSource, GitSource, ImageSource, Published, PublishEdits, Source
@@ -47,7 +46,11 @@ def check_branch(context: Context, channel: Channel, source: Source) -> None:
     if known is not None and not _waited(context.operation):
         return
     head = branches.head(channel, branch)
-    if known is not None and head not in {known, source.commit} and (push.get("forced") or not branches.builds_on(channel, source.commit, head)):
+    if (
+        known is not None
+        and head not in {known, source.commit}
+        and (push.get("forced") or not branches.builds_on(channel, source.commit, head))
+    ):
         raise ConflictError(
             f"The branch “{branch}” was moved meanwhile.",
             details=f"It leads to {head[:10] or 'nothing'} now, and the push did not know of that. Nothing was deployed.",
@@ -169,13 +172,13 @@ def check_edits(context: Context, channel: Channel) -> None:
         return
     if choice is not WhenEdited.STASH:
         raise refuse_edits(channel, edits)
-    context.remember(stashed=stash(channel, context.operation.created_by, context.operation.id))
+    context.remember(stashed=_stash(channel, context.operation))
 
 
-def stash(channel: Channel, user: User | None, mark: str) -> str:
-    """Keep the edits as a branch of their own; its name. The same *mark* gives the same branch, so that doing it twice is harmless."""
-    day = datetime.fromtimestamp(runtime().clock.now(), tz=UTC)
-    name = f"edits/{day:%Y-%m-%d}-{mark}"
+def _stash(channel: Channel, operation: Operation) -> str:
+    """Keep the edits as a branch of their own; its name, which is the same however often this operation tries."""
+    user = operation.created_by
+    name = operation.params["push"].get("stash") or f"edits/{operation.created_at:%Y-%m-%d}-{operation.id}"
     author = author_of(user, f"Unpublished edits of {channel.name}")
     asked = PublishEdits(
         site_id=channel.site_id, number=channel.site.number, channel=channel.name, branch="", parent=channel.commit, author=author
