@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from sitewright.bus.base import Bus
 from sitewright.bus.messages import Ack, GitOpen, GitService
 from sitewright.bus.streams import ByteStream, near_end
+from sitewright.bus.subjects import is_session
 from sitewright.commands.git_repository import HOOK_FOLDER, Protocol, Serving, serve
 from sitewright.config.settings import Settings
-from sitewright.domain.identity import is_id
 from sitewright.engines.base import Conversation, Mount
 from sitewright.errors import InvalidValueError, QuotaError, SitewrightError
 from sitewright.repository.box import Box, Boxes
@@ -72,7 +72,7 @@ class GitSessions:
         return Ack()
 
     def _check(self, request: GitOpen) -> Place:
-        if not is_id(request.session) or request.session in self._sessions:
+        if not is_session(request.session) or request.session in self._sessions:
             raise InvalidValueError("This is not a new session's id.")
         place = self._places.of(request.site_id, request.number)
         of_site = sum(session.request.site_id == request.site_id for session in self._sessions.values())
