@@ -18,3 +18,8 @@ def check_argv(binary: Path, config: Path, prefix: Path) -> list[str]:
 def version_argv(binary: Path) -> list[str]:
     """Print the version (to standard error) and end."""
     return [str(binary), "-v"]
+
+
+def build_argv(binary: Path) -> list[str]:
+    """Print the version and what is built in (to standard error) and end."""
+    return [str(binary), "-V"]

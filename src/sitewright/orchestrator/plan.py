@@ -202,6 +202,7 @@ def _route(desired: DesiredChannel, actual: Actual, web: Rollout, serving: Servi
         sockets=table.sockets,
         public=None if static_root is None else tree_of(serving) / static_root,
         fallback=blueprint.fallback,
+        rules=blueprint.rules,
         fastcgi_root=str(Path("/app") / (static_root or "")) if table.fastcgi else "",
         presence=Presence.RUNNING if table.sockets or blueprint.is_static else _soon(_presence(desired, actual, web)),
         changeable=serving.mode is Mode.LIVE and bool(static_root),

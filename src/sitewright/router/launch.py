@@ -71,6 +71,8 @@ def write_config(settings: Settings) -> Path:
     for page in PAGES:
         write_atomic(folder / "pages" / f"{page.name}.html", html(page, layout).encode(), durable=False)
         write_atomic(folder / "pages" / f"{page.name}.json", problem(page).encode(), durable=False)
+    script = resources.files("sitewright.router.rules").joinpath("pages.js").read_bytes()
+    write_atomic(folder / "pages.js", script, durable=False)
     config = folder / "nginx.conf"
     write_atomic(config, render(settings).encode(), durable=False)
     return config

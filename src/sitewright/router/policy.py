@@ -29,9 +29,15 @@ def is_special(route: ChannelRoute) -> bool:
     return bool(route.presence is Presence.ASLEEP or (route.sockets and (route.affinity is not Affinity.NONE or limited)))
 
 
+def is_ruled(route: ChannelRoute) -> bool:
+    """Whether nginx has to look at page rules. Whoever is stopped, or has nothing to show yet, needs none."""
+    there = route.sockets or route.public is not None or route.presence is Presence.ASLEEP
+    return bool(route.rules and there and route.presence is not Presence.STOPPED)
+
+
 def spelt(route: ChannelRoute) -> str:
-    """The folder's name: `asleep.none.0.0.0`, `mixed.cookie.64.20.10`."""
-    kind = "asleep" if route.presence is Presence.ASLEEP else "app" if route.public is None else "mixed"
+    """The folder's name: `asleep.none.0.0.0`, `mixed.cookie.64.20.10`; `static…` for files alone, where there are rules."""
+    kind = "asleep" if route.presence is Presence.ASLEEP else "static" if not route.sockets else "app" if route.public is None else "mixed"
     visits = route.visits
     numbers = (
         tier(visits.connections, CONNECTION_TIERS),

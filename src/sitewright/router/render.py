@@ -81,6 +81,8 @@ folder belongs to the site too (sitewright.router.table), so a site that puts a 
 _WITHOUT_SYMLINKS = "disable_symlinks on from=$document_root;"
 """No symlink at all: cheaper, for the first look, which a careful one follows. Only for folders that no site can replace."""
 _FILE_ANSWERS = ("charset utf-8;", "add_header Cache-Control no-cache;")
+_RULED_ANSWERS = ("charset utf-8;", "add_header Cache-Control $file_life;")
+"""Where a page rule may have said how long a file may be kept."""
 
 _STRIPPED = (
     "Forwarded",
@@ -202,7 +204,12 @@ def render_config(config: RouterConfig) -> str:
     for name, folder in (("tenant", "shown"), ("mixed", "files")):
         values[f"{name}_root"] = _lines(12, (f"root {config.run}/r/$host/{folder};", _CAREFULLY % config.run))
         values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
+    held = (f"root {config.run}/r/$host/held;", _CAREFULLY % config.run, *_RULED_ANSWERS, "js_header_filter pages.headers;")
+    values["ruled_files"] = _lines(12, held)
+    values["ruled_headers"] = _lines(12, ("if ($rule_headers) { js_header_filter pages.headers; }",))
+    values["tenant_ruled_files"] = values["tenant_root"] + "\n" + _lines(12, _RULED_ANSWERS)
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))
+    values["ruled"] = fill(_template("ruled.conf.tmpl"), values).rstrip("\n")
     changed = fill(_template("changed.conf.tmpl"), values).rstrip("\n")
     not_whole = _lines(12, ("error_page 586 = @unrouted;", f"if (!-f {config.run}/routed) {{ return 586; }}"))
     for name, meanwhile, unrouted in (("absent_locations", "", ""), ("app_absent_locations", changed, not_whole)):

@@ -11,6 +11,9 @@
     policy               → n/<what sitewright.router.policy spells>
     app | mixed                                      a marker: there are slots, without or with `files`, and no policy
     special                                          a marker: there is a policy
+    ruled                                            a marker in place of these, of `loose` and of `public`: there are page rules,
+                                                     always with a policy, in `rules` (sitewright.router.rules.compile)
+    held                                             the same link as `shown` or `files`, for what the rules lead to
     loose                                            a marker: there is `shown` without `public`
     starting | stopped | crashed | asleep            a marker: which page a visitor finds, or that he wakes it
 
@@ -25,10 +28,11 @@ import os
 from pathlib import Path
 
 from sitewright.domain.route import SLOTS, Affinity, ChannelRoute, Presence, spread
-from sitewright.router.policy import is_special, spelt
+from sitewright.router.policy import is_ruled, is_special, spelt
+from sitewright.router.rules.compile import compiled
 from sitewright.system.accounts import is_root
 
-_LAYOUT = "4"
+_LAYOUT = "5"
 
 
 SHARED = "shared."
@@ -39,6 +43,8 @@ def version_name(route: ChannelRoute) -> str:
     """<channel>.<16 hex characters of everything but the hosts>; `shared.…` when no link in it leads to anything of the channel's own."""
     where = f"{route.public or ''}{' changeable' if route.changeable else ''}"
     policy = spelt(route) if is_special(route) else ""
+    if is_ruled(route):
+        policy = f"{spelt(route)} {route.rules!r}"
     parts = [_LAYOUT, route.presence.value, where, route.fallback, route.fastcgi_root, policy, *map(str, route.sockets)]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     own = route.public is not None or (route.sockets and route.presence is not Presence.ASLEEP)
@@ -52,6 +58,10 @@ def build(folder: Path, route: ChannelRoute, owner: int, fastcgi_socket: Path) -
         if route.public is not None:
             _show(folder, route.public, owner, route)
         _answerers(folder, route, fastcgi_socket)
+        if is_ruled(route):
+            (folder / "ruled").touch(mode=0o644)
+            (folder / "rules").write_bytes(compiled(route.rules))
+            (folder / "rules").chmod(0o644)
     if route.presence is not Presence.RUNNING:
         (folder / route.presence.value).touch(mode=0o644)
     if route.fallback:
@@ -75,7 +85,9 @@ def alternates(sockets: tuple[Path, ...]) -> tuple[int, ...]:
 
 def _show(folder: Path, public: Path, owner: int, route: ChannelRoute) -> None:
     before_an_app = route.sockets or route.presence is Presence.ASLEEP
-    names = ("files",) if before_an_app else ("shown",) if route.changeable else ("shown", "public")
+    names = ("files",) if before_an_app else ("shown",) if route.changeable or is_ruled(route) else ("shown", "public")
+    if is_ruled(route):
+        names = (*names, "held")
     link = folder / names[0]
     link.symlink_to(public)
     if is_root():
@@ -89,8 +101,9 @@ def _show(folder: Path, public: Path, owner: int, route: ChannelRoute) -> None:
 def _answerers(folder: Path, route: ChannelRoute, fastcgi_socket: Path) -> None:
     """Markers and slots of what has, or had and will have, instances."""
     sockets = () if route.presence is Presence.ASLEEP else spread(route.sockets)
-    if is_special(route):
-        (folder / "special").touch(mode=0o644)
+    if is_special(route) or is_ruled(route):
+        if not is_ruled(route):
+            (folder / "special").touch(mode=0o644)
         _spell(folder, "policy", spelt(route))
     elif sockets:
         (folder / ("app" if route.public is None else "mixed")).touch(mode=0o644)
