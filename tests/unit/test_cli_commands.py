@@ -104,8 +104,14 @@ def test_a_failed_operation_is_an_error_with_its_reason(platform: Platform, run:
     assert done.exception.resolution == "Write a Procfile."
 
 
-def test_create_without_a_source_is_refused_before_anything_is_asked(platform: Platform, run: Run) -> None:
-    assert isinstance(run("sites", "create", "blog").exception, InvalidValueError)
+def test_create_without_a_source_waits_for_a_push(platform: Platform, run: Run) -> None:
+    platform.on("POST", "/sites", {"site": {"name": "blog"}, "operation": None}, 202)
+    assert "sitewright git blog" in run("sites", "create", "blog").output
+    assert platform.asked[0][2] == {"name": "blog", "mode": "released"}
+
+
+def test_create_from_two_things_is_refused_before_anything_is_asked(platform: Platform, run: Run) -> None:
+    assert isinstance(run("sites", "create", "blog", "--template", "static", "--from", ".").exception, InvalidValueError)
     assert not platform.asked
 
 

@@ -23,21 +23,25 @@ def create(
     live: Annotated[bool, typer.Option("--live", help="Run straight from the folder, so that edits are visible at once.")] = False,
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Create a site and deploy to it: from a template, a folder, an archive or a git address."""
+    """Create a site and deploy to it: from a template, a folder, an archive or a git address. With none of them it waits for a push."""
     from sitewright.cli.sending import send_with_progress  # noqa: PLC0415
     from sitewright.errors import InvalidValueError  # noqa: PLC0415
 
-    if bool(template) == bool(source):
+    if template and source:
         raise InvalidValueError(
-            "Say what the site is made of.", resolution="Give either --template NAME or --from with a folder, an archive or a git address."
+            "A site begins from one thing.", resolution="Give --template NAME, or --from with a folder, an archive or a git address."
         )
     with connected() as client:
-        made = {"kind": "template", "name": template} if template else send_with_progress(client, source)
-        body: dict[str, Any] = {"name": name, "mode": "live" if live else "released", "source": made}
+        body: dict[str, Any] = {"name": name, "mode": "live" if live else "released"}
+        if template or source:
+            body["source"] = {"kind": "template", "name": template} if template else send_with_progress(client, source)
         if team:
             body["team"] = team
         answer = client.post("/sites", body)
-        finish(client, answer, no_wait=no_wait, done=f"{name} is online: {answer['site'].get('url', '')}")
+        done = f"{name} is online: {answer['site'].get('url', '')}"
+        if "source" not in body:
+            done = f"{name} is there and waits for its code. `sitewright git {name}` says where to push it."
+        finish(client, answer, no_wait=no_wait, done=done)
 
 
 @app.command("list")

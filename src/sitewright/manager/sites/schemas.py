@@ -20,12 +20,13 @@ SOURCE_EXAMPLES = [
 
 
 class SiteIn(Schema):
-    """A new site. ``team``: a team's name, your own team without. ``mode`` live runs straight from the folder; released builds releases."""
+    """A new site. ``team``: a team's name, your own team without. ``mode`` live runs straight from the folder; released builds releases.
+    Without a ``source`` it waits for a first push or deploy."""
 
     name: str = Field(max_length=300, examples=["guestbook"])
     team: str = ""
     mode: Mode = Mode.RELEASED
-    source: Source = Field(examples=SOURCE_EXAMPLES)
+    source: Source | None = Field(None, examples=SOURCE_EXAMPLES)
 
 
 class SitePatch(Schema):
@@ -86,10 +87,10 @@ class SiteList(Schema):
 
 
 class SiteAccepted(Schema):
-    """202: the site is there, its first deploy has begun."""
+    """202: the site is there, its first deploy has begun; no ``operation`` when it has no source yet."""
 
     site: SiteOut
-    operation: OperationOut
+    operation: OperationOut | None
 
 
 class EnvValueIn(Schema):

@@ -12,12 +12,13 @@ from django.db.models import F
 
 from sitewright.bus.messages import Source, UploadSource
 from sitewright.domain.desired import Canary, Strategy
+from sitewright.domain.events import EventKind
 from sitewright.domain.names import EnvName, SiteName
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Mode
 from sitewright.errors import ConflictError, InvalidValueError, NotFoundError
 from sitewright.manager.accounts.models import User
-from sitewright.manager.audit.services import trail
+from sitewright.manager.audit.services import noted, trail
 from sitewright.manager.domains.services import add_default_route
 from sitewright.manager.keys import encrypt
 from sitewright.manager.operations.models import Operation
@@ -79,16 +80,34 @@ def create_site(user: User, new: NewSite, key: str = "") -> tuple[Site, Operatio
     source = check_source(user, new.source)
     try:
         with transaction.atomic():
-            Team.objects.select_for_update().get(pk=new.team.pk)
-            check_room(new.team, sites=1)
-            site = Site.objects.create(number=_next_number(), name=name, team=new.team, created_by=user)
-            channel = Channel.objects.create(site=site, mode=new.mode.value, node=settings.PLATFORM.node, branch=site.default_branch)
-            add_default_route(channel)
-            trail(user, "site.created", site.id, site.name)
+            site = _row(user, name, new.team, new.mode)
             operation = submit(Ask(OperationKind.CREATE, site, user, {"source": source}, key))
     except IntegrityError as error:
         raise name_taken(name) from error
     return site, operation
+
+
+def reserve_site(user: User, name: str, team: Team, mode: Mode = Mode.RELEASED) -> Site:
+    """A site without code: it waits for a first push or deploy. Raises ConflictError when the name is taken, QuotaError."""
+    checked = SiteName(name)
+    try:
+        with transaction.atomic():
+            site = _row(user, checked, team, mode)
+            noted(site.id, EventKind.CREATED, f"The site “{checked}” was created; it waits for its code.", user)
+    except IntegrityError as error:
+        raise name_taken(checked) from error
+    return site
+
+
+def _row(user: User, name: SiteName, team: Team, mode: Mode) -> Site:
+    """The site with its one channel. Raises IntegrityError when the name is taken, QuotaError."""
+    Team.objects.select_for_update().get(pk=team.pk)
+    check_room(team, sites=1)
+    site = Site.objects.create(number=_next_number(), name=name, team=team, created_by=user)
+    channel = Channel.objects.create(site=site, mode=mode.value, node=settings.PLATFORM.node, branch=site.default_branch)
+    add_default_route(channel)
+    trail(user, "site.created", site.id, site.name)
+    return site
 
 
 def name_taken(name: str) -> ConflictError:

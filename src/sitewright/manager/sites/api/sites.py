@@ -36,9 +36,13 @@ def list_sites(request: HttpRequest, search: str = Query("", max_length=100), cu
 
 @router.post("", response={202: SiteAccepted}, operation_id="createSite")
 def create_site(request: HttpRequest, body: SiteIn) -> Status[SiteAccepted]:
-    """Reserve the name and begin the first deploy."""
+    """Reserve the name and begin the first deploy; without a source, wait for a push."""
     user = person(request)
-    new = NewSite(name=body.name, team=_team(user, body.team), source=body.source, mode=body.mode)
+    team = _team(user, body.team)
+    if body.source is None:
+        site = services.reserve_site(user, body.name, team, body.mode)
+        return Status(202, SiteAccepted(site=site_out(site), operation=None))
+    new = NewSite(name=body.name, team=team, source=body.source, mode=body.mode)
     site, operation = services.create_site(user, new, idempotency_key(request))
     return Status(202, SiteAccepted(site=site_out(site), operation=operation_out(operation)))
 
