@@ -49,12 +49,12 @@ class EventSpool:
             self._rewrite()
         self._lines = len(self._events)
 
-    def emit(self, kind: EventKind, site_id: str, channel_id: str, text: str) -> Event:
-        """Keep a new event."""
+    def emit(self, kind: EventKind, site_id: str, channel_id: str, text: str, *, who: str = "") -> Event:
+        """Keep a new event; *who* is an e-mail address, "" for the platform."""
         now = self._clock.now()
         if kind in COUNTED:
             text = f"{text.removesuffix('.')} {when(now, self.tally.again(channel_id, kind, now))}."
-        event = Event(new_id(), kind, site_id, channel_id, now, text)
+        event = Event(new_id(), kind, site_id, channel_id, now, text, who)
         self._events.append(event)
         try:
             if self._lines >= 2 * MOST_KEPT:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from sitewright.config.paths import Paths
 from sitewright.config.settings import Settings
 from sitewright.domain.desired import DesiredChannel
+from sitewright.domain.limits import MIB, Limits
 from sitewright.domain.processes import Listen
 from sitewright.domain.release import Release
 from sitewright.domain.states import Mode
@@ -17,6 +19,8 @@ from sitewright.system.accounts import tenant_uid
 
 PORT = 8000
 RELEASE_COMMAND_SECONDS = 600.0
+FILES_SECONDS = 24 * 3600.0
+FILES_LIMITS = Limits(memory_bytes=256 * MIB, pids=16, open_files=1024)
 
 
 def tree_of(paths: Paths, desired: DesiredChannel, serving: Serving) -> Path:
@@ -78,3 +82,20 @@ def hook_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, job_i
     release = wanted.release or desired.release
     assert release is not None, "only a channel with a release has a release command"
     return JobSpec(job_id, _box(settings, desired, release, wanted, {}), RELEASE_COMMAND_SECONDS)
+
+
+def files_spec(settings: Settings, desired: DesiredChannel, argv: tuple[str, ...], job_id: str) -> JobSpec:
+    """A program that copies files from or to a live channel's folder. It sees neither variables nor the network."""
+    paths = settings.paths
+    box = Sandboxed(
+        uid=tenant_uid(settings.uid_base, desired.number),
+        command=f"exec {shlex.join(argv)}",
+        env=(),
+        mounts=(
+            Mount(paths.live_folder(desired.site_id, desired.channel), APP_DIRECTORY, writable=True),
+            Mount(paths.data(desired.site_id, desired.channel), DATA_DIRECTORY, writable=True),
+        ),
+        limits=FILES_LIMITS,
+        network=False,
+    )
+    return JobSpec(job_id, box, FILES_SECONDS)

@@ -1,4 +1,4 @@
-"""Commands beside a running instance or in a box of their own, with input and output over the bus: terminals, `sitewright exec`, `run`.
+"""Commands, terminals, files and ports of sites, with input and output over the bus: `sitewright exec` and `run`, and the SSH door.
 
 Neither side can leave the other's half behind: each sends a ping every 10 s, and without one for 30 s the session ends.
 """
@@ -6,42 +6,42 @@ Neither side can leave the other's half behind: each sends a ping every 10 s, an
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sitewright.bus.base import Bus, Subscription
-from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
-from sitewright.bus.subjects import stream_in, stream_out
-from sitewright.domain.events import EventKind, as_told
-from sitewright.domain.identity import is_id
-from sitewright.engines.base import EngineState, ExecSession, Observed, TerminalSize
-from sitewright.errors import ConflictError, InvalidValueError, QuotaError, SitewrightError, UnavailableError
+from sitewright.bus.base import Bus
+from sitewright.bus.messages import Ack, ExecOpen
+from sitewright.bus.streams import ByteStream, near_end
+from sitewright.bus.subjects import is_session
+from sitewright.domain.events import EventKind
+from sitewright.engines.base import TerminalSize
+from sitewright.errors import InvalidValueError, QuotaError, SitewrightError
 from sitewright.orchestrator.daemon import Orchestrator
-from sitewright.orchestrator.one_off import OneOffs
+from sitewright.orchestrator.opened import Opened, Openings
 from sitewright.system.clock import Clock
 
 log = logging.getLogger(__name__)
 
-PING_SECONDS = 10.0
-SILENCE_SECONDS = 30.0
+VISIT_SECONDS = 10.0
+"""How often a channel is told that somebody is with it, so that it does not fall asleep."""
 MOST_SESSIONS = 8
 """At a time for one channel."""
+MOST_PORTS = 64
+"""Connections through `ssh -L` at a time for one channel: a browser opens many."""
 MOST_ARGUMENTS = 256
 LONGEST_ARGUMENT = 64 * 1024
+TOLD_SECONDS = 600.0
+"""A person's connections to one site's ports are one line in its timeline for that long."""
 
 
 @dataclass(slots=True)
 class _Session:
-    id: str
-    channel_id: str
-    process: ExecSession
-    heard_at: float
-    box: Observed | None = None
-    """The box that was opened for it and ends with it."""
-    sequence: int = 0
+    request: ExecOpen
+    opened: Opened
+    stream: ByteStream
+    told: bool
 
 
 class ExecSessions:
@@ -53,18 +53,19 @@ class ExecSessions:
         self._node = orchestrator.tools.settings.node
         self._clock: Clock = orchestrator.tools.clock
         self._sessions: dict[str, _Session] = {}
-        self._opening: dict[str, str] = {}
-        """Session → channel: asked for, and not there yet. They count, for a sleeping site takes a while to wake."""
+        self._opening: dict[str, ExecOpen] = {}
+        """Asked for, and not there yet. They count, for a sleeping site takes a while to wake."""
         self._running: set[asyncio.Task[None]] = set()
-        self._boxes = OneOffs(orchestrator)
+        self._openings = Openings(orchestrator)
+        self._told: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     async def open(self, request: ExecOpen) -> Ack:
-        """Start the command. Raises ConflictError when nothing runs, QuotaError for too many at a time."""
+        """Start it. Raises ConflictError when nothing runs, QuotaError for too many at a time."""
         self._check(request)
-        self._opening[request.session] = request.channel_id
+        self._opening[request.session] = request
         try:
             await self._begin(request)
         finally:
@@ -72,114 +73,114 @@ class ExecSessions:
         return Ack()
 
     async def _begin(self, request: ExecOpen) -> None:
-        box = await self._boxes.open(request.channel_id) if request.one_off else None
-        if box is None:
-            await self._orchestrator.rouse(request.channel_id, "a terminal")
-        target = box or self._target(request)
-        terminal = TerminalSize(request.rows, request.columns) if request.terminal else None
+        opened = await self._openings.open(request)
         try:
-            process = await self._orchestrator.tools.engine.exec(target.spec.id, request.argv, terminal)
-            session = _Session(request.session, request.channel_id, process, self._clock.steady(), box)
-            self._sessions[session.id] = session
-            subscription = await self._bus.subscribe(
-                stream_in(self._node, session.id), StreamChunk, lambda _, chunk: self._hear(session, chunk)
-            )
+            stream = await near_end(self._bus, self._node, request.session, metered=request.metered)
         except BaseException:
-            self._sessions.pop(request.session, None)
-            if box is not None:
-                self._boxes.end(box)
+            await self._end(opened)
             raise
-        task = asyncio.create_task(self._serve(session, subscription))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        where = "by itself" if request.one_off else f"beside {target.spec.process}"
-        self._tell(EventKind.EXEC_OPENED, target, f"A command was run {where}: {as_told(request.argv[0])}.")
+        told = self._is_told(request)
+        session = _Session(request, opened, stream, told)
+        self._sessions[request.session] = session
+        stream.killed = lambda: self._spawn(opened.process.kill())
+        stream.resized = lambda rows, columns: self._spawn(opened.process.resize(TerminalSize(rows, columns)))
+        self._spawn(self._serve(session))
+        if told:
+            self._tell(session, opened.kind, opened.text)
 
     def _check(self, request: ExecOpen) -> None:
-        if not is_id(request.session) or request.session in self._sessions or request.session in self._opening:
+        if not is_session(request.session) or request.session in self._sessions or request.session in self._opening:
             raise InvalidValueError("This is not a new session's id.")
-        if not request.argv or len(request.argv) > MOST_ARGUMENTS or any(len(a) > LONGEST_ARGUMENT or "\0" in a for a in request.argv):
+        if request.port:
+            if not 1 <= request.port <= 65535 or request.argv:
+                raise InvalidValueError("This is not a port.")
+        elif not request.argv or len(request.argv) > MOST_ARGUMENTS or any(len(a) > LONGEST_ARGUMENT or "\0" in a for a in request.argv):
             raise InvalidValueError("A command is needed.", resolution="Give at least a program's name, and not more than 256 arguments.")
-        open_now = [*(s.channel_id for s in self._sessions.values() if s.id not in self._opening), *self._opening.values()]
-        if open_now.count(request.channel_id) >= MOST_SESSIONS:
+        open_now = {**{name: one.request for name, one in self._sessions.items()}, **self._opening}.values()
+        alike = [one for one in open_now if one.channel_id == request.channel_id and bool(one.port) == bool(request.port)]
+        if request.port and len(alike) >= MOST_PORTS:
+            raise QuotaError(f"{MOST_PORTS} connections to this site's ports are open already.", resolution="Close some of them first.")
+        if not request.port and len(alike) >= MOST_SESSIONS:
             raise QuotaError(f"This site has {MOST_SESSIONS} terminals open already.", resolution="Close one of them first.")
 
-    def _target(self, request: ExecOpen) -> Observed:
-        running = [
-            item
-            for item in self._orchestrator.observed(request.channel_id)
-            if item.spec.process == request.process and item.state is EngineState.RUNNING
-        ]
-        if not running:
-            raise ConflictError(
-                f"No “{request.process}” process of this site is running.",
-                resolution="Start the site first; a static site has no processes.",
-            )
-        return max(running, key=lambda item: item.started_at)
+    def _is_told(self, request: ExecOpen) -> bool:
+        """Whether it gets a line in the timeline."""
+        if not request.port:
+            return True
+        key, now = (request.channel_id, request.session_user), self._clock.steady()
+        self._told = {one: at for one, at in self._told.items() if now - at < TOLD_SECONDS}
+        if key in self._told:
+            return False
+        self._told[key] = now
+        return True
 
-    def _tell(self, kind: EventKind, target: Observed, text: str) -> None:
-        self._orchestrator.tools.events.emit(kind, target.spec.site_id, target.spec.channel_id, text)
+    def _tell(self, session: _Session, kind: EventKind, text: str) -> None:
+        events = self._orchestrator.tools.events
+        events.emit(kind, session.opened.site_id, session.request.channel_id, text, who=session.request.session_user)
 
-    async def _serve(self, session: _Session, subscription: Subscription) -> None:
-        code = -1
-        watchdog = asyncio.create_task(self._watch(session))
+    async def _serve(self, session: _Session) -> None:
+        code, process, stream = -1, session.opened.process, session.stream
+        visiting = asyncio.create_task(self._visit(session.request.channel_id))
+        feeding = asyncio.create_task(_feed(stream, process.write))
+        # Lost input is not the end of input: nobody shall take half a file for a whole one.
+        feeding.add_done_callback(lambda done: self._spawn(process.kill()) if not done.cancelled() and done.exception() else None)
         try:
-            while data := await session.process.read():
-                await self._send(session, StreamChunk(kind="data", data=base64.b64encode(data).decode()))
-            code = (await session.process.wait()).code
-        except UnavailableError:
-            log.info("exec.bus_lost", extra={"session": session.id})
+            pumps = [_pump(process.read, stream.write)]
+            if session.opened.read_error is not None:
+                pumps.append(_pump(session.opened.read_error, stream.write_error))
+            await asyncio.gather(*pumps)
+            code = (await process.wait()).code
         except SitewrightError as error:
-            log.warning("exec.failed", extra={"session": session.id, "reason": str(error)})
+            log.info("exec.lost", extra={"session": session.request.session, "reason": str(error)})
         finally:
-            watchdog.cancel()
-            await session.process.kill()
-            with contextlib.suppress(SitewrightError):
-                await self._send(session, StreamChunk(kind="exit", code=code))
-            if session.box is not None:
-                self._boxes.end(session.box)
-            self._sessions.pop(session.id, None)
-            await subscription.close()
+            visiting.cancel()
+            feeding.cancel()
+            await process.kill()
+            await stream.exit(code)
+            await stream.close()
+            await self._end(session.opened)
+            self._sessions.pop(session.request.session, None)
+            if session.request.session_user and not session.request.port:
+                self._tell(session, EventKind.EXEC_CLOSED, "It ended: " + session.opened.text)
 
-    async def _send(self, session: _Session, chunk: StreamChunk) -> None:
-        session.sequence += 1
-        await self._bus.publish(stream_out(self._node, session.id), chunk.model_copy(update={"sequence": session.sequence}))
+    async def _end(self, opened: Opened) -> None:
+        with contextlib.suppress(SitewrightError):
+            await opened.process.kill()
+        if opened.box is not None:
+            self._openings.end(opened.box)
 
-    async def _hear(self, session: _Session, chunk: StreamChunk) -> None:
-        session.heard_at = self._clock.steady()
-        try:
-            match chunk.kind:
-                case "data":
-                    data = base64.b64decode(chunk.data, validate=True)
-                    if data:
-                        await session.process.write(data)
-                case "eof":
-                    await session.process.write(b"")
-                case "resize":
-                    await session.process.resize(TerminalSize(chunk.rows, chunk.columns))
-                case "kill" | "exit":
-                    await session.process.kill()
-                case "ping":
-                    pass
-        except (binascii.Error, OSError, SitewrightError) as error:
-            log.debug("exec.input_lost", extra={"session": session.id, "reason": str(error)})
-
-    async def _watch(self, session: _Session) -> None:
+    async def _visit(self, channel_id: str) -> None:
         while True:
-            await asyncio.sleep(PING_SECONDS)
-            self._orchestrator.visit(session.channel_id)
-            if self._clock.steady() - session.heard_at > SILENCE_SECONDS:
-                log.info("exec.silent", extra={"session": session.id})
-                await session.process.kill()
-                return
-            with contextlib.suppress(SitewrightError):
-                await self._send(session, StreamChunk(kind="ping"))
+            await asyncio.sleep(VISIT_SECONDS)
+            self._orchestrator.visit(channel_id)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("exec.failed", extra={"reason": str(error)})
 
     async def close(self) -> None:
         """End all of them."""
         for session in list(self._sessions.values()):
             with contextlib.suppress(SitewrightError):
-                await session.process.kill()
+                await session.opened.process.kill()
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+async def _pump(read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]) -> None:
+    """Pass on until the end."""
+    while data := await read():
+        await write(data)
+
+
+async def _feed(stream: ByteStream, write: Callable[[bytes], Awaitable[None]]) -> None:
+    """Input, and its end."""
+    await _pump(stream.read, write)
+    await write(b"")
