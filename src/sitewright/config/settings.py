@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     npm_registry: str = Field(
         default="", description="An npm registry for builds; empty for the public one or what this machine's npmrc says."
     )
+    poll_seconds: int = Field(
+        default=300, ge=10, description="Seconds between two looks at a connected repository that sends no web hooks."
+    )
     git_file_urls: bool = Field(default=False, description="For tests only: let sites come from git addresses that begin with file://.")
     extra_egress: str = Field(
         default="",

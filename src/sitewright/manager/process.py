@@ -15,6 +15,7 @@ from sitewright.manager.operations.doorbell import EmbeddedDoorbell
 from sitewright.manager.operations.engine import Engine
 from sitewright.manager.operations.registry import all_handlers
 from sitewright.manager.operations.worker import Worker
+from sitewright.manager.repositories.worker import Loops
 from sitewright.manager.runtime import Runtime, install
 from sitewright.system.clock import SystemClock
 
@@ -32,6 +33,7 @@ class Process:
         clock = SystemClock()
         self._runtime = Runtime(clock=clock, doorbell=self._doorbell, bus=self._bus)
         self._worker = Worker(Engine(all_handlers(), clock), clock, self._doorbell, threads) if threads else None
+        self._loops = Loops(clock) if threads else None
 
     async def _prepare(self, bus: Bus) -> None:
         for part in (self._listener, self._doors):
@@ -44,9 +46,13 @@ class Process:
         self._bus.start()
         if self._worker is not None:
             self._worker.start()
+        if self._loops is not None:
+            self._loops.start()
 
     def stop(self) -> None:
         """Finish what runs, keep the rest for the next process."""
+        if self._loops is not None:
+            self._loops.stop()
         if self._worker is not None:
             self._worker.stop()
         self._bus.stop()

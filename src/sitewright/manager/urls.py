@@ -16,6 +16,7 @@ urlpatterns = [
     path("accounts/", include("sitewright.manager.accounts.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("static/sitewright/<str:name>", send),
+    path("", include("sitewright.manager.repositories.urls")),
     path("", include("sitewright.manager.teams.urls")),
     path("", include("sitewright.manager.operations.urls")),
     path("", include("sitewright.manager.audit.urls")),

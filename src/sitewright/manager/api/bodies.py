@@ -21,6 +21,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 STRANGERS_BYTES = MIB
 MEMBERS_BYTES = MAX_SOURCE_BYTES + MIB
 """A source, and the form around it."""
+HOOKS_BYTES = 5 * MIB
+HOOKS = "/hooks/"
+"""Where web hooks arrive: their senders are known by a signature of the whole body."""
 
 
 async def limited(inner: Application, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,8 +34,8 @@ async def limited(inner: Application, scope: Scope, receive: Receive, send: Send
     headers = dict(scope["headers"])
     announced = int(headers.get(b"content-length", b"0")) if headers.get(b"content-length", b"0").isdigit() else 0
     chunked = b"content-length" not in headers
-    most = STRANGERS_BYTES
-    if (announced > STRANGERS_BYTES or chunked) and await sync_to_async(_known)(headers):
+    most = HOOKS_BYTES if scope["path"].startswith(HOOKS) else STRANGERS_BYTES
+    if most == STRANGERS_BYTES and (announced > STRANGERS_BYTES or chunked) and await sync_to_async(_known)(headers):
         most = MEMBERS_BYTES
     if announced > most:
         await _refuse(send)

@@ -18,6 +18,7 @@ from sitewright.manager.api.auth import Bearer, Session
 from sitewright.manager.api.status import router as status
 from sitewright.manager.operations.api import router as operations
 from sitewright.manager.releases.api import router as releases
+from sitewright.manager.repositories.api import router as repositories
 from sitewright.manager.sites.api.env import router as env
 from sitewright.manager.sites.api.files import router as files
 from sitewright.manager.sites.api.lists import router as lists
@@ -49,7 +50,7 @@ def build() -> NinjaAPI:
     api.add_router("/operations", operations)
     api.add_router("/plans", plans)
     api.add_router("/templates", templates)
-    for router in (sites, running, env, lists, logs, files):
+    for router in (sites, running, env, lists, logs, files, repositories):
         api.add_router("/sites", router)
     _answer_errors(api)
     return api

@@ -7,7 +7,7 @@ from functools import cache
 
 from sitewright.domain.operation import OperationKind
 from sitewright.manager.operations.handlers import Handler
-from sitewright.manager.operations.kinds import canary, change, delete, deploy, env, power, publish, rename, rollback
+from sitewright.manager.operations.kinds import canary, change, delete, deploy, env, power, publish, rename, rollback, sync
 
 
 @cache
@@ -28,5 +28,6 @@ def all_handlers() -> Mapping[OperationKind, Handler]:
         canary.Abort(),
         publish.Publish(),
         delete.Delete(),
+        sync.Sync(),
     )
     return {handler.kind: handler for handler in handlers}

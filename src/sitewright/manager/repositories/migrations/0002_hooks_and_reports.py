@@ -6,67 +6,70 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('operations', '0006_one_operation_a_lane'),
-        ('repositories', '0001_every_way_in'),
+        ("operations", "0006_one_operation_a_lane"),
+        ("repositories", "0001_every_way_in"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='connection',
-            name='hook_made',
+            model_name="connection",
+            name="hook_made",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='look_at',
+            model_name="connection",
+            name="look_at",
             field=models.DateTimeField(db_index=True, default=django.utils.timezone.now),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='refs',
+            model_name="connection",
+            name="refs",
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='digest',
-            field=models.CharField(blank=True, default='', max_length=64),
+            model_name="delivery",
+            name="digest",
+            field=models.CharField(blank=True, default="", max_length=64),
         ),
         migrations.AddField(
-            model_name='pullrequest',
-            name='told_at',
+            model_name="pullrequest",
+            name="told_at",
             field=models.FloatField(default=0.0),
         ),
         migrations.AddField(
-            model_name='pullrequest',
-            name='waiting_told',
-            field=models.CharField(blank=True, default='', max_length=64),
+            model_name="pullrequest",
+            name="waiting_told",
+            field=models.CharField(blank=True, default="", max_length=64),
         ),
         migrations.AddField(
-            model_name='report',
-            name='comment',
-            field=models.TextField(blank=True, default=''),
+            model_name="report",
+            name="comment",
+            field=models.TextField(blank=True, default=""),
         ),
         migrations.AddField(
-            model_name='report',
-            name='operation',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='operations.operation'),
+            model_name="report",
+            name="operation",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="operations.operation"
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['connection', '-received_at'], name='delivery_log'),
+            model_name="delivery",
+            index=models.Index(fields=["connection", "-received_at"], name="delivery_log"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(condition=models.Q(('outcome', 'received')), fields=['received_at'], name='delivery_due'),
+            model_name="delivery",
+            index=models.Index(condition=models.Q(("outcome", "received")), fields=["received_at"], name="delivery_due"),
         ),
         migrations.AddIndex(
-            model_name='report',
-            index=models.Index(condition=models.Q(('sent_at', None)), fields=['due_at'], name='report_due'),
+            model_name="report",
+            index=models.Index(condition=models.Q(("sent_at", None)), fields=["due_at"], name="report_due"),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(condition=models.Q(('digest', ''), _negated=True), fields=('connection', 'digest'), name='one_body_acts_once'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("digest", ""), _negated=True), fields=("connection", "digest"), name="one_body_acts_once"
+            ),
         ),
     ]

@@ -19,6 +19,11 @@ class Scheme(Protocol):
         """Whether it has an interface for statuses and comments."""
         ...
 
+    @property
+    def git_user(self) -> str:
+        """The user name that goes with a token when git fetches over HTTPS."""
+        ...
+
     def verify(self, headers: Headers, body: bytes, secret: str, now: float) -> bool:
         """Whether whoever sent this knows *secret*. Takes as long for a wrong signature as for a right one."""
         ...

@@ -15,6 +15,7 @@ class Gitea:
     """Its scheme."""
 
     reports = True
+    git_user = "git"
 
     def verify(self, headers: Headers, body: bytes, secret: str, now: float) -> bool:  # noqa: ARG002 - no time in this scheme
         """`X-Gitea-Signature` or `X-Forgejo-Signature`: the HMAC in hexadecimal, without a prefix."""

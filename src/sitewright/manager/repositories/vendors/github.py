@@ -37,6 +37,7 @@ class GitHub:
     """Its scheme."""
 
     reports = True
+    git_user = "x-access-token"
 
     def verify(self, headers: Headers, body: bytes, secret: str, now: float) -> bool:  # noqa: ARG002 - no time in this scheme
         """`X-Hub-Signature-256: sha256=…`; the older SHA-1 signature is not believed."""

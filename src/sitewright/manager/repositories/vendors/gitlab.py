@@ -34,6 +34,7 @@ class GitLab:
     """Its scheme."""
 
     reports = True
+    git_user = "oauth2"
 
     def verify(self, headers: Headers, body: bytes, secret: str, now: float) -> bool:  # noqa: ARG002 - the secret itself is sent
         """`X-Gitlab-Token` is the secret itself."""

@@ -24,6 +24,7 @@ class Plain:
     """Our own scheme."""
 
     reports = False
+    git_user = "git"
 
     def verify(self, headers: Headers, body: bytes, secret: str, now: float) -> bool:
         """The signature is right and at most five minutes old."""
