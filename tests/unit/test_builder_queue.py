@@ -118,7 +118,7 @@ async def test_sites_take_turns(desk: Desk) -> None:
     wanted = [request(ALICE, 1), request(ALICE, 1), request(ALICE, 1), request(BOB, 2), request(CHARLIE, 3)]
     for each in wanted:
         await desk.builder.start(each)
-    assert [(await desk.builder.status(each.build_id)).position for each in wanted] == [0, 1, 2, 3, 4]
+    assert [(await desk.builder.status(each.build_id)).position for each in wanted] == [0, 3, 4, 1, 2]
     desk.engine.gate.set()
     for each in wanted:
         await desk.ended(each.build_id)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import platform
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+from sitewright.builder import caches
+from sitewright.builder.artefacts import Distribution, artefacts_of, read_listed
 from sitewright.builder.bench import Bench, BenchSpec, StepFailedError, Subscribe
 from sitewright.builder.beside import with_places
 from sitewright.builder.detect import detect
-from sitewright.builder.droplet import Sealed, SealOrder, seal, store_droplet
+from sitewright.builder.droplet import LISTED, Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.log import BuildLog
 from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
+from sitewright.builder.scan import leaked, secret_in_tree
+from sitewright.builder.secrets import searched, values_of
 from sitewright.builder.source import counted, fetch_git, fetch_template, fetch_upload, megabytes
 from sitewright.builder.survey import survey
-from sitewright.bus.messages import BuildRequest, FolderSource, GitSource, TemplateSource, UploadSource
+from sitewright.bus.messages import Artefacts, Author, BuildRequest, FolderSource, GitSource, TemplateSource, UploadSource
 from sitewright.config.paths import Paths
 from sitewright.config.settings import Settings
-from sitewright.domain.limits import BUILD_TIMEOUT_SECONDS
+from sitewright.domain.limits import BUILD_LIMITS, BUILD_TIMEOUT_SECONDS, MIB, Limits
 from sitewright.domain.release import Blueprint
 from sitewright.engines.base import Engine
 from sitewright.errors import BuildError, InvalidValueError
@@ -34,6 +37,16 @@ from sitewright.system.packages import Packages, php_version
 from sitewright.system.processes import CommandFailedError, Runner
 
 STACK = "host"
+CACHE_SLACK_BYTES = 1024**3
+"""While a build runs, its caches may exceed what is kept of them by this much."""
+
+
+class CommitTree(Protocol):
+    """Keeps a source that is not from git as a commit of the site's repository."""
+
+    async def __call__(self, site_id: str, number: int, tree: Path, parent: str, author: Author) -> str:
+        """Commit the files of *tree* on top of *parent* ("" is none) and return the commit; the parent itself when nothing differs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,8 @@ class Workshop:
     tools: Path
     network_env: tuple[tuple[str, str], ...]
     subscribe: Subscribe
+    distribution: Distribution
+    commit_tree: CommitTree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +71,21 @@ class Built:
 
     blueprint: Blueprint
     sealed: Sealed
+    artefacts: Artefacts
     commit: str = ""
 
+
+COLOURS = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PY_COLORS": "1", "NPM_CONFIG_COLOR": "always"}
+"""There is no terminal, but the log shows colours. None of these makes a program draw on the screen."""
 
 Report = Callable[[str], Awaitable[None]]
 """Told each time when a build enters a phase, in words for a person."""
 
 
 class BuildRun:
-    """One build. ``bench`` is where it can be cancelled."""
+    """One build. ``bench`` is where it can be cancelled; once ``publishing`` it cannot be any more, and ends within milliseconds."""
 
-    def __init__(self, shop: Workshop, request: BuildRequest, log: BuildLog, report: Report) -> None:
+    def __init__(self, shop: Workshop, request: BuildRequest, log: BuildLog, report: Report, limits: Limits = BUILD_LIMITS) -> None:
         self._shop = shop
         self._request = request
         self._log = log
@@ -79,16 +98,21 @@ class BuildRun:
         self._in_place = isinstance(request.source, FolderSource)
         self._tree = self._paths.live_folder(request.site_id, request.channel) if self._in_place else self._work / "tree"
         self._cache = self._paths.caches / request.site_id
-        self.bench = self._make_bench()
+        self.cache = caches.folder_of(self._cache, request.channel, foreign=request.foreign)
+        self.searched = searched(values_of(request.env, request.secrets))
+        self.publishing = False
+        self.bench = self._make_bench(limits)
 
-    def _make_bench(self) -> Bench:
+    def _make_bench(self, limits: Limits) -> Bench:
         spec = BenchSpec(
             uid=self._uid,
             tools=self._shop.tools,
-            cache=self._cache / "build",
+            cache=self.cache,
             env=self._environment(),
             deadline=self._shop.clock.steady() + BUILD_TIMEOUT_SECONDS,
             quota_bytes=self._request.quota_bytes,
+            limits=limits,
+            cache_bytes=self._shop.settings.build_cache_mb * MIB + CACHE_SLACK_BYTES,
         )
         return Bench(self._shop.engine, self._shop.clock, self._shop.subscribe, spec, self._log)
 
@@ -111,6 +135,8 @@ class BuildRun:
             "PYTHONHASHSEED": "0",
             "NPM_CONFIG_CACHE": "/cache/npm",
             "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+            "NPM_CONFIG_PROGRESS": "false",
+            **COLOURS,
         }
         return tuple({**base, **dict(self._shop.network_env), **dict(self._request.env)}.items())
 
@@ -119,6 +145,7 @@ class BuildRun:
         self._prepare()
         await self._report("Fetching the source")
         commit = await self._fetch()
+        commit = await self._record() or commit
         pack, plan = await self._decide()
         await self._report("Building")
         await self._build(pack, plan)
@@ -126,9 +153,12 @@ class BuildRun:
         await self._report("Packing")
         sealed = await self._seal(pack, blueprint)
         await asyncio.to_thread(check_served, self._tree, blueprint.static_root or "")
+        artefacts = await self._artefacts(pack)
+        self.bench.check_cancelled()
+        self.publishing = True
         await asyncio.to_thread(self._publish, sealed, plan)
         self._log.say(f"Built: {counted(sealed.files)}, {megabytes(sealed.size_bytes)}.")
-        return Built(blueprint, sealed, commit)
+        return Built(blueprint, sealed, artefacts, commit)
 
     def _prepare(self) -> None:
         request = self._request
@@ -139,7 +169,7 @@ class BuildRun:
             make_folder(self._work / "tree", SITE, self._owner)
         make_folder(self._paths.caches, PASSABLE)
         make_folder(self._cache, PASSABLE)
-        make_folder(self._cache / "build", 0o700, (self._uid, self._uid))
+        make_folder(self.cache, 0o700, (self._uid, self._uid))
 
     async def _fetch(self) -> str:
         """Fill the tree; the commit when it is from git."""
@@ -147,7 +177,7 @@ class BuildRun:
         if isinstance(source, UploadSource):
             await fetch_upload(self.bench, source, self._paths.uploads, self._work, self._owner)
         elif isinstance(source, GitSource):
-            await self._shop.packages.ensure("git", self._log.say)
+            await self._ensure("git")
             allowed = self._shop.settings.git_file_urls
             return await fetch_git(self.bench, source, self._work, self._owner, allow_file=allowed)
         elif isinstance(source, TemplateSource):
@@ -157,11 +187,29 @@ class BuildRun:
             raise InvalidValueError("A released channel is not built from its live folder.")
         return ""
 
+    async def _ensure(self, runtime: str) -> None:
+        """Shielded: a build can be cancelled, what it has begun to install on the machine is ended properly."""
+        await asyncio.shield(self._shop.packages.ensure(runtime, self._say_if_open))
+
+    def _say_if_open(self, text: str) -> None:
+        if not self.bench.cancelled.is_set():
+            self._log.say(text)
+
+    async def _record(self) -> str:
+        """Keep a source that is not from git in the site's repository; the commit, "" when that is not wished."""
+        author = self._request.record
+        if author is None or self._shop.commit_tree is None:
+            return ""
+        await self._report("Keeping the source")
+        commit = await self._shop.commit_tree(self._request.site_id, self._request.number, self._tree, self._request.record_parent, author)
+        self._log.say(f"Kept as commit {commit[:12]}.")
+        return commit
+
     async def _decide(self) -> tuple[PackPlan, BuildPlan]:
         tree = await asyncio.to_thread(survey, self._tree)
         pack = detect(tree, Toolchain())
         for runtime in pack.needs:
-            await self._shop.packages.ensure(runtime, self._log.say)
+            await self._ensure(runtime)
         pack = detect(tree, await self._toolchain(pack.needs))
         if not self._live:
             pack = with_places(pack, tree)
@@ -183,21 +231,18 @@ class BuildRun:
 
     def _situation(self, pack: PackPlan) -> Situation:
         """What is in the site's cache, and what the live folder has installed already."""
-        kept: set[str] = set()
-        shelf = self._cache / "build" / "dependencies"
-        with contextlib.suppress(OSError):
-            descriptor = os.open(shelf, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                # A descriptor, not a path: the folder is the tenant's own to replace.
-                kept = {name.removesuffix(".tar") for name in os.listdir(descriptor) if name.endswith(".tar")}  # noqa: PTH208
-            finally:
-                os.close(descriptor)
+        kept = caches.kept_archives(self.cache)
+        for install in pack.installs:
+            if install.fingerprint in kept:
+                caches.note_use(self.cache, install.fingerprint)
+            elif kept and install.fingerprint:
+                self._log.say(f"{install.what} have changed since the last build. What was downloaded before is in the site's cache.")
         present: set[str] = set()
         if self._in_place and self._installed_note.exists():
             noted = set(self._installed_note.read_text(encoding="utf-8").split())
             folders = {i.fingerprint: self._tree / i.folder for i in pack.installs}
             present = {mark for mark in noted if mark in folders and folders[mark].is_dir() and not folders[mark].is_symlink()}
-        return Situation(frozenset(kept), frozenset(present))
+        return Situation(kept, frozenset(present))
 
     @property
     def _installed_note(self) -> Path:
@@ -219,13 +264,22 @@ class BuildRun:
             await self.bench.run(step, self._tree, env=pack.build_env)
 
     async def _seal(self, pack: PackPlan, blueprint: Blueprint) -> Sealed:
-        order = SealOrder(quota_bytes=self._request.quota_bytes)
+        out = self._work / "out"
+        make_folder(out, 0o700, (self._uid, self._uid))
+        order = SealOrder(quota_bytes=self._request.quota_bytes, out=out, packed=not self._live, searched=self.searched)
         if not self._live:
-            out = self._work / "out"
-            make_folder(out, 0o700, (self._uid, self._uid))
             dropped = pack.dropped if blueprint.is_static else ()
-            order = replace(order, out=out, dropped=dropped, compiled="python" in pack.needs and bool(pack.processes))
+            order = replace(order, dropped=dropped, compiled="python" in pack.needs and bool(pack.processes))
+        elif self.searched and not self._in_place:
+            found = await asyncio.to_thread(secret_in_tree, self._tree, self.searched)
+            if found is not None:
+                raise leaked(*found)
         return await seal(self.bench, self._tree, order)
+
+    async def _artefacts(self, pack: PackPlan) -> Artefacts:
+        env = {**dict(self._shop.network_env), **dict(self._request.env)}
+        listed = await asyncio.to_thread(read_listed, self._work / "out" / LISTED, env)
+        return artefacts_of(self._request.build_id, listed, await self._shop.distribution.components(pack.needs))
 
     def _publish(self, sealed: Sealed, plan: BuildPlan) -> None:
         """Put the result where it is run from; the last thing that can fail."""

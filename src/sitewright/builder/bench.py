@@ -13,7 +13,7 @@ from sitewright.builder.log import BuildLog
 from sitewright.builder.packs.base import Step
 from sitewright.builder.tools import TOOLS_TARGET
 from sitewright.domain.identity import new_id
-from sitewright.domain.limits import BUILD_LIMITS
+from sitewright.domain.limits import BUILD_LIMITS, MIB, Limits
 from sitewright.engines.base import APP_DIRECTORY, CACHE_DIRECTORY, Engine, JobResult, JobSpec, Mount, Sandboxed
 from sitewright.errors import BuildError, QuotaError, SitewrightError
 from sitewright.system.accounts import is_root
@@ -61,6 +61,9 @@ class BenchSpec:
     env: tuple[tuple[str, str], ...]
     deadline: float
     quota_bytes: int
+    limits: Limits = BUILD_LIMITS
+    cache_bytes: int = MOST_CACHE_BYTES
+    """The caches may take this much while the build runs; how much of them is kept is decided when it has ended."""
 
 
 class Bench:
@@ -114,7 +117,7 @@ class Bench:
             command=shlex.join(step.argv),
             env=tuple(sorted(variables.items())),
             mounts=(Mount(tree, APP_DIRECTORY, writable=True), Mount(self._spec.tools, TOOLS_TARGET), *mounts),
-            limits=BUILD_LIMITS,
+            limits=self._spec.limits,
             network=step.network,
         )
         remaining = self._spec.deadline - self._clock.steady()
@@ -155,7 +158,7 @@ class Bench:
                 outgrown.set()
 
     def _too_large(self, tree: Path, limit: int) -> bool:
-        if occupied(self._spec.cache, MOST_CACHE_BYTES) > MOST_CACHE_BYTES:
+        if occupied(self._spec.cache, self._spec.cache_bytes) > self._spec.cache_bytes:
             return True
         hidden = nameless(tree.stat().st_dev).get(self._spec.uid, 0) if is_root() else 0
         return hidden + occupied(tree, limit) > limit
@@ -185,11 +188,16 @@ class Bench:
         tail = "\n".join(lines[-12:])[-2000:]
         known = explain(lines)
         if result.exit.out_of_memory:
-            message = f"{step.title}: {result.exit.in_words(BUILD_LIMITS)}."
-            return StepFailedError(step, message, details=tail, resolution="Build on your machine and deploy the result.")
+            return self._too_much_memory(step, tail)
         if known is not None:
             return StepFailedError(step, known.message, details=tail, resolution=known.resolution)
-        message = f"{step.title} failed ({result.exit.in_words(BUILD_LIMITS)})."
+        message = f"{step.title} failed ({result.exit.in_words(self._spec.limits)})."
         return StepFailedError(
             step, message, details=tail, resolution=step.advice or "Read the last lines of the log, correct the cause, deploy again."
         )
+
+    def _too_much_memory(self, step: Step, tail: str) -> StepFailedError:
+        limit = self._spec.limits.memory_bytes // MIB
+        message = f"{step.title}: it was ended because it needed more than the {limit} MB of memory that a build may take."
+        advice = "Make the build smaller, or build on your machine and deploy the result; whoever runs this platform can allow more memory."
+        return StepFailedError(step, message, details=tail, resolution=advice)

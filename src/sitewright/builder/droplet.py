@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sitewright.builder.bench import Bench
 from sitewright.builder.packs.base import Step
+from sitewright.builder.scan import digest_of, leaked, member_at
 from sitewright.builder.source import script
 from sitewright.engines.base import Mount
-from sitewright.errors import BuildError
 from sitewright.system.accounts import is_root
 from sitewright.system.files import flush_folder
 from sitewright.system.ownership import PASSABLE, make_folder
 
 OUT_TARGET = "/out"
 _NAME = "droplet.tar"
+LISTED = "installed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +34,36 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class SealOrder:
-    """How to seal: ``out`` is the folder for the archive (None for none); ``dropped`` folders go; ``compiled``: make Python's bytecode."""
+    """How to seal: ``out`` is the folder for the archive and the list of what was installed; ``dropped`` folders go; ``compiled``: make
+    Python's bytecode; ``searched``: secrets that must not be in it, each with its variable."""
 
     quota_bytes: int
-    out: Path | None = None
+    out: Path
+    packed: bool = True
     dropped: tuple[str, ...] = ()
     compiled: bool = False
+    searched: Mapping[bytes, str] = field(default_factory=dict)
 
 
 async def seal(bench: Bench, tree: Path, order: SealOrder) -> Sealed:
     """Make the tree readable for nginx, count it, pack it. Raises QuotaError, BuildError."""
-    target = f"{OUT_TARGET}/{_NAME}" if order.out else ""
-    argv = script("seal", str(order.quota_bytes), target, "yes" if order.compiled else "", *order.dropped)
-    mounts = (Mount(order.out, OUT_TARGET, writable=True),) if order.out else ()
+    target = f"{OUT_TARGET}/{_NAME}" if order.packed else ""
+    argv = script("seal", str(order.quota_bytes), target, f"{OUT_TARGET}/{LISTED}", "yes" if order.compiled else "", *order.dropped)
+    mounts = (Mount(order.out, OUT_TARGET, writable=True),)
     answer = json.loads((await bench.ask(Step("Packing", argv), tree, mounts=mounts)).strip().splitlines()[-1])
     if "over" in answer:
         raise bench.over_quota()
-    digest = await asyncio.to_thread(_digest, order.out / _NAME) if order.out else ""
+    digest = await asyncio.to_thread(_checked_digest, order) if order.packed else ""
     return Sealed(int(answer["files"]), int(answer["bytes"]), digest)
 
 
-def _digest(archive: Path) -> str:
-    """Blocking: about a second a gigabyte."""
-    descriptor = os.open(archive, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise BuildError("The build's archive is not a file.")
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _checked_digest(order: SealOrder) -> str:
+    """Raises BuildError that names the file when a secret is in it."""
+    archive = order.out / _NAME
+    digest, found = digest_of(archive, order.searched)
+    if found is not None:
+        raise leaked(found.variable, member_at(archive, found.offset))
+    return digest
 
 
 def store_droplet(out: Path, digest: str, droplets: Path) -> None:

@@ -135,7 +135,7 @@ def places(waiting: Iterable[Ticket], slots: Slots, ledger: Ledger, now: float, 
 
 def _next_of(teams: Mapping[str, deque[Ticket]], ledger: Ledger, busy: Mapping[str, float], now: float) -> Ticket | None:
     heads = [(head, mine) for mine in teams.values() if (head := _first_free(mine, busy)) is not None]
-    return min(heads, key=lambda pair: _rank(*pair, ledger, now))[0] if heads else None
+    return min(heads, key=lambda pair: _rank(pair[0], pair[1], ledger, now))[0] if heads else None
 
 
 def _by_team(waiting: Iterable[Ticket], ledger: Ledger) -> dict[str, deque[Ticket]]:

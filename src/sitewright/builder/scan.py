@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def leaked(variable: str, file: str) -> BuildError:
     return BuildError(
         f"The value of the secret variable {variable} is in {file}.",
         details="What is built is kept and served, so no secret may be in it. The previous release keeps running.",
-        resolution=f"Let the app read {variable} from its environment when it runs, or do not mark the variable as secret; then deploy again.",
+        resolution=f"Let the app read {variable} from its environment when it runs, or do not mark it as secret; then deploy again.",
     )
 
 
@@ -80,24 +80,41 @@ def forget_secrets(cache: Path, searched: Mapping[bytes, str], since: float) -> 
     The folder is the tenant's own, so no link is followed. No process of the tenant may be running.
     """
     gone = 0
-    with contextlib.suppress(FileNotFoundError):
-        for _, _, names, folder in os.fwalk(cache, follow_symlinks=False):
-            for name in names:
-                with contextlib.suppress(OSError):
-                    info = os.lstat(name, dir_fd=folder)
-                    if stat.S_ISREG(info.st_mode) and info.st_ctime >= since and _holds(name, folder, searched):
-                        os.unlink(name, dir_fd=folder)
-                        gone += 1
+    for folder, _, name in _holders(cache, searched, since):
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+            gone += 1
     return gone
 
 
-def _holds(name: str, folder: int, searched: Mapping[bytes, str]) -> bool:
+def secret_in_tree(top: Path, searched: Mapping[bytes, str]) -> tuple[str, str] | None:
+    """The variable whose value stands in a file below *top*, and that file. Blocking; follows no link."""
+    for _, file, name in _holders(top, searched, 0.0):
+        shown = os.path.relpath(f"{file[0]}/{name}", top)
+        return file[1], "".join(c if c.isprintable() else "?" for c in shown)[:200]
+    return None
+
+
+def _holders(top: Path, searched: Mapping[bytes, str], since: float) -> Iterator[tuple[int, tuple[str, str], str]]:
+    """Descriptor of the folder, (its path, variable) and name of each file that holds a secret."""
+    with contextlib.suppress(FileNotFoundError):
+        for above, _, names, folder in os.fwalk(top, follow_symlinks=False):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    info = os.lstat(name, dir_fd=folder)
+                    if stat.S_ISREG(info.st_mode) and info.st_ctime >= since and (variable := _held(name, folder, searched)):
+                        yield folder, (above, variable), name
+
+
+def _held(name: str, folder: int, searched: Mapping[bytes, str]) -> str:
+    """The variable whose value is in a file, "" for none."""
     overlap = max(map(len, searched)) - 1
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         before = b""
         while chunk := file.read(CHUNK):
-            if first_in(before + chunk, searched):
-                return True
+            found = first_in(before + chunk, searched)
+            if found is not None:
+                return found.variable
             before = (before + chunk)[-overlap:]
-    return False
+    return ""

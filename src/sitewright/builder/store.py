@@ -1,16 +1,21 @@
-"""What of a build is on disk: <builds>/<id>/{request.json, status.json, build.log}, so that a kill at any moment loses nothing."""
+"""What of a build is on disk: <builds>/<id>/{request.json, status.json, build.log, artefacts.json}, so that a kill at any moment loses
+nothing."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import secrets
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from sitewright.bus.messages import BuildRequest, BuildStatus
+from sitewright.bus.messages import Artefacts, BuildRequest, BuildStatus
 from sitewright.config.paths import Paths
 from sitewright.domain.identity import is_id
 from sitewright.domain.names import ChannelName
@@ -20,7 +25,10 @@ from sitewright.system.files import remove_tree, write_atomic
 from sitewright.system.ownership import PASSABLE, make_folder
 
 FINAL = frozenset({BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED})
-KEPT_PER_SITE = 30
+KEPT_PER_CHANNEL = 20
+KEPT_PER_SITE = 100
+GONE_PREFIX = "gone-"
+"""Of working folders that wait to be deleted."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,6 +40,15 @@ def check_request(request: BuildRequest) -> None:
     ChannelName(request.channel)
     if request.number < 0 or request.release_number < 0:
         raise InvalidValueError("A site's number and a release's number are not negative.")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A build that waits: what is asked, and when it was the how manieth to be accepted (seconds since the epoch)."""
+
+    request: BuildRequest
+    since: float
+    number: int
 
 
 class BuildStore:
@@ -55,12 +72,19 @@ class BuildStore:
         """Its log."""
         return self.folder(build_id) / "build.log"
 
-    def add(self, request: BuildRequest, status: BuildStatus) -> None:
-        """Keep a new build. The request is written last: a folder without one never was accepted."""
+    def add(self, request: BuildRequest, status: BuildStatus, since: float = 0.0, number: int = 0) -> None:
+        """Keep a new build, and when it was the how manieth to be accepted. The request is written last: a folder without one never was
+        accepted."""
         folder = self.folder(request.build_id)
         make_folder(folder, PASSABLE)
-        self.put(status)
-        write_atomic(folder / "request.json", request.encode(), mode=0o600)
+        self.put(status, durable=False)
+        document = {**json.loads(request.encode()), "accepted": [since, number]}
+        write_atomic(folder / "request.json", json.dumps(document).encode(), mode=0o600)
+
+    def forget_values(self, request: BuildRequest) -> None:
+        """A build that has ended needs the values of its variables no more."""
+        bare = request.model_copy(update={"env": ()})
+        write_atomic(self.folder(request.build_id) / "request.json", bare.encode(), mode=0o600, durable=False)
 
     def put(self, status: BuildStatus, *, durable: bool = True) -> None:
         """Replace its status."""
@@ -80,35 +104,50 @@ class BuildStore:
         except (FileNotFoundError, ValidationError):
             return None
 
-    def unfinished(self) -> list[BuildRequest]:
-        """Builds that were accepted and have not ended, oldest first."""
-        found: list[tuple[float, BuildRequest]] = []
-        for folder in self._paths.builds.iterdir():
-            if not is_id(folder.name):
-                continue
+    def unfinished(self) -> list[Accepted]:
+        """Builds that were accepted and have not ended, in the order in which they were."""
+        found: list[Accepted] = []
+        for folder in self._folders():
             request, status = self.request(folder.name), self.status(folder.name)
             if request is not None and (status is None or status.state not in FINAL):
-                found.append(((folder / "request.json").stat().st_mtime, request))
-        return [request for _, request in sorted(found, key=lambda pair: pair[0])]
+                since, number = self._accepted(folder)
+                found.append(Accepted(request, since, number))
+        return sorted(found, key=lambda each: (each.since, each.number))
 
-    def remove_old(self) -> None:
-        """Remove what is left of old builds: all but the newest 30 of each site, and folders of builds that were never accepted."""
+    def _accepted(self, folder: Path) -> tuple[float, int]:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            since, number = json.loads((folder / "request.json").read_bytes())["accepted"]
+            return float(since), int(number)
+        return (folder / "request.json").stat().st_mtime, 0
+
+    def _folders(self) -> list[Path]:
+        return [folder for folder in self._paths.builds.iterdir() if is_id(folder.name)]
+
+    def remove_old(self, droplets: Collection[str] = ()) -> None:
+        """Remove what is left of old builds: all but the newest 20 of each channel (100 of each site), those whose *droplets* somebody may
+        come back to, and folders of builds that were never accepted."""
+        by_channel: dict[tuple[str, str], list[tuple[float, Path]]] = {}
         by_site: dict[str, list[tuple[float, Path]]] = {}
-        for folder in self._paths.builds.iterdir():
-            request = self.request(folder.name) if is_id(folder.name) else None
+        for folder in self._folders():
+            request = self.request(folder.name)
             if request is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            by_site.setdefault(request.site_id, []).append((folder.stat().st_mtime, folder))
-        for folders in by_site.values():
-            for _, folder in sorted(folders, reverse=True)[KEPT_PER_SITE:]:
-                status = self.status(folder.name)
-                if status is not None and status.state in FINAL:
-                    shutil.rmtree(folder, ignore_errors=True)
+            for entry in folder.glob(f"{GONE_PREFIX}*"):
+                _remove(entry)
+            aged = (folder.stat().st_mtime, folder)
+            by_channel.setdefault((request.site_id, request.channel), []).append(aged)
+            by_site.setdefault(request.site_id, []).append(aged)
+        old = {folder for folders in by_channel.values() for _, folder in sorted(folders, reverse=True)[KEPT_PER_CHANNEL:]}
+        old |= {folder for folders in by_site.values() for _, folder in sorted(folders, reverse=True)[KEPT_PER_SITE:]}
+        for folder in old:
+            status = self.status(folder.name)
+            if status is not None and status.state in FINAL and status.droplet not in droplets:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def ended(self) -> list[tuple[BuildRequest, BuildStatus]]:
         """Builds that have ended, with what was asked and how they ended."""
-        found = [(self.request(folder.name), self.status(folder.name)) for folder in self._paths.builds.iterdir() if is_id(folder.name)]
+        found = [(self.request(folder.name), self.status(folder.name)) for folder in self._folders()]
         return [(request, status) for request, status in found if request is not None and status is not None and status.state in FINAL]
 
     def droplets(self) -> dict[str, float]:
@@ -127,9 +166,31 @@ class BuildStore:
                 return True
         return False
 
+    def set_work_aside(self, build_id: str) -> None:
+        """Take a build's working folders out of the way, in no time; ``clear_work`` deletes them."""
+        for entry in self.folder(build_id).iterdir():
+            if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith(GONE_PREFIX):
+                with contextlib.suppress(OSError):
+                    entry.rename(entry.with_name(f"{GONE_PREFIX}{secrets.token_hex(6)}"))
+
     def clear_work(self, build_id: str) -> None:
         """Remove a build's working folders, whatever a tenant left in them; request, status and log stay."""
         for entry in self.folder(build_id).iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                with contextlib.suppress(OSError):
-                    remove_tree(entry)
+                _remove(entry)
+
+    def put_artefacts(self, artefacts: Artefacts) -> None:
+        """Keep what a build put together."""
+        write_atomic(self.folder(artefacts.build_id) / "artefacts.json", artefacts.encode(), mode=0o600, durable=False)
+
+    def artefacts(self, build_id: str) -> Artefacts | None:
+        """What it put together, None when that is not known."""
+        try:
+            return Artefacts.model_validate_json((self.folder(build_id) / "artefacts.json").read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        remove_tree(folder)

@@ -1,5 +1,6 @@
-"""Runs inside a sandbox, as the site's user, when a build has ended: drop what only the build needed, make the tree readable, count it,
-and pack it. Arguments: maximal bytes (0: none), archive ("" for none), folders to drop… Prints one line of JSON.
+"""Runs inside a sandbox, as the site's user, when a build has ended: list what was installed, drop what only the build needed, make the
+tree readable, count it, and pack it. Arguments: maximal bytes (0: none), archive ("" for none), list of what was installed, "yes" to
+compile Python, folders to drop… Prints one line of JSON.
 
 Deterministic: the same tree gives the same archive, byte for byte. Compiled Python is made so that it holds no times, and with
 PYTHONHASHSEED=0 in this script's environment, else sets of constants are stored in another order each time.
@@ -66,10 +67,19 @@ def make_sure_folders_open(top: str) -> None:
                 make_sure_folders_open(entry.path)
 
 
+def list_installed(target: str) -> None:
+    """Most sites have installed nothing; the script that looks closer is read only for the others."""
+    if any(map(os.path.isdir, (".venv", "node_modules", "vendor"))):
+        import runpy
+
+        runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), "installed.py"))["write"](target)
+
+
 def main() -> None:
-    most, archive, compiled, *folders = sys.argv[1:]
+    most, archive, listed, compiled, *folders = sys.argv[1:]
     sys.setrecursionlimit(5000)
     make_sure_folders_open(".")
+    list_installed(listed)
     if folders:
         drop(folders)
     if compiled:

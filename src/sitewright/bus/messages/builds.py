@@ -92,6 +92,8 @@ class BuildRequest(Message):
     record: Author | None = None
     """The source is not from git: keep it as a commit of the site's repository too, on top of ``record_parent``."""
     record_parent: str = ""
+    foreign: bool = False
+    """The code is from outside of the team (the preview of a fork): it shares no cache with the site's other channels."""
 
 
 class BuildStatus(Message):
@@ -145,6 +147,8 @@ class BuildSearch(Message):
     build_id: str
     text: str
     limit: int = 200
+    cursor: str = ""
+    """Where the search before this one ended; "" is the beginning."""
 
 
 class CacheQuery(Message):
