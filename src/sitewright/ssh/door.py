@@ -16,7 +16,7 @@ from sitewright.ssh.host_keys import host_keys
 from sitewright.ssh.library import SSHServerConnection, asyncssh
 from sitewright.ssh.limits import SIGN_IN_SECONDS, Limits
 from sitewright.ssh.server import DoorServer
-from sitewright.ssh.visitor import Visitor
+from sitewright.ssh.visitor import Visitor, greeting
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,9 @@ class Door:
 
     def _server(self) -> DoorServer:
         keys_page = self.settings.url(self.settings.manager_host) + KEYS_PATH
-        return DoorServer(Visitor(self.bus, Manager(self.bus), leave=self._open.discard), self.limits, keys_page, self._open.add)
+        words = greeting(self.settings.manager_host, self.settings.ssh_port)
+        visitor = Visitor(self.bus, Manager(self.bus), greeting=words, leave=self._open.discard)
+        return DoorServer(visitor, self.limits, keys_page, self._open.add)
 
     async def close(self, seconds: float = LEAVE_SECONDS) -> None:
         """Let nobody in any more; what is under way may end within *seconds*."""

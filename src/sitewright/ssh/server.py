@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from sitewright.bus.messages.doors import DoorPerson
 from sitewright.errors import InvalidValueError, SitewrightError
 from sitewright.ssh.asking import in_words
 from sitewright.ssh.library import (
@@ -38,8 +39,8 @@ class DoorServer(SSHServer):
         self._limits = limits
         self._keys_page = keys_page
         self._connection: SSHServerConnection | None = None
-        self._known: dict[str, str] = {}
-        """Fingerprint → whose it is ("" nobody's), for this connection: each key is asked about twice."""
+        self._known: dict[str, DoorPerson | None] = {}
+        """Fingerprint → whose it is, for this connection: each key is asked about twice."""
         self._told = False
         self._fingerprint = ""
 
@@ -82,28 +83,32 @@ class DoorServer(SSHServer):
             except SitewrightError as error:
                 self._say(f"Keys cannot be looked up just now. {error.resolution}")
                 return False
-            self._known[fingerprint] = owner.user_id if owner else ""
+            self._known[fingerprint] = owner
             if owner is None:
                 self._limits.failed(self.visitor.address, self._now())
                 self._say(f"The key {fingerprint} is not known here. Add it on {self._keys_page}")
         self._fingerprint = fingerprint
-        return bool(self._known[fingerprint])
+        return self._known[fingerprint] is not None
 
-    async def auth_completed(self) -> None:
-        """The signature was right: note that the key was used, and who it is."""
-        try:
-            owner = await self.visitor.manager.whose(self._fingerprint, self.visitor.address, used=True)
-        except SitewrightError as error:
-            log.warning("door.key_not_noted", extra={"reason": str(error)})
-            owner = None
+    def auth_completed(self) -> None:
+        """The signature was right: it is the owner of the key that was checked last."""
+        owner = self._known.get(self._fingerprint)
         assert self._connection is not None
-        if owner is None or not self._limits.sign_in(owner.user_id):
-            self._connection.disconnect(12, "Too many connections; end one first." if owner else "Try again in a moment.")
+        assert owner is not None, "a signature is checked only for a key that somebody owns"
+        if not self._limits.sign_in(owner.user_id):
+            self._connection.disconnect(12, "You have too many connections; end one first.")
             return
         self.visitor.user_id, self.visitor.email = owner.user_id, owner.email
+        self.visitor.spawn(self._note_use())
         self._watch()
 
-    async def session_requested(self) -> Any:
+    async def _note_use(self) -> None:
+        try:
+            await self.visitor.manager.whose(self._fingerprint, self.visitor.address, used=True)
+        except SitewrightError as error:
+            log.warning("door.key_not_noted", extra={"reason": str(error)})
+
+    def session_requested(self) -> Any:
         """A session; what it is for comes next."""
         self._count()
         assert self._connection is not None

@@ -115,7 +115,7 @@ class DoorSession(SSHServerSession[bytes]):
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:  # noqa: ARG002
         """It was made larger or smaller."""
-        self._size = (min(max(height, 1), 1000), min(max(width, 1), 1000))
+        self._size = (min(height, 1000) or 24, min(width, 1000) or 80)
         if self._stream is not None:
             self._visitor.spawn(self._resize(self._stream))
 
@@ -193,7 +193,7 @@ class DoorSession(SSHServerSession[bytes]):
 
     def _greet(self) -> int:
         assert self._channel is not None
-        self._channel.write(self._visitor.greeting().encode())
+        self._channel.write(self._visitor.greeting.format(who=self._visitor.email).encode())
         return 0
 
     def _tell(self, words: bytes) -> None:

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from sitewright.bus.base import Bus
 from sitewright.ssh.asking import Manager
 from sitewright.ssh.library import SSHServerConnection
-from sitewright.ssh.wish import GIT_USER
 
 T = TypeVar("T")
 
@@ -28,6 +27,7 @@ class Visitor:
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     """What goes on for them; cancelled when they leave, but for what ends something."""
     channels: int = 0
+    greeting: str = ""
     leave: Callable[[SSHServerConnection], None] = lambda _: None
     """Told of the connection that has ended."""
 
@@ -43,13 +43,21 @@ class Visitor:
         if not task.cancelled():
             task.exception()  # whoever waits for it is told
 
-    def greeting(self) -> str:
-        """For `ssh git@HOST`: who they are and what they can do."""
-        return (
-            f"Hello {self.email}, your key is known here.\r\n\r\n"
-            f"  git clone ssh://{GIT_USER}@HOST:PORT/SITE   the repository of a site; push to it to deploy\r\n"
-            "  ssh -p PORT SITE@HOST                a shell in a site (SITE--CHANNEL for another channel)\r\n"
-            "  sftp -P PORT SITE@HOST               the files of a live channel; scp and rsync do as well\r\n"
-            "  ssh -p PORT -L 8000:localhost:8000 SITE@HOST\r\n"
-            "                                       a port of its running process\r\n"
-        )
+
+def greeting(host: str, port: int) -> str:
+    """For `ssh git@HOST`: who they are (`{who}`) and what they can do."""
+    ssh, capital = (f" -p {port}", f" -P {port}") if port != 22 else ("", "")
+    lines = (
+        "Hello {who}, your key is known here.",
+        "",
+        "The repository of a site; what is pushed to it is deployed:",
+        f"  git clone ssh://git@{host}{':' + str(port) if ssh else ''}/SITE",
+        "A shell or a command in a site, or in another of its channels:",
+        f"  ssh{ssh} SITE@{host}",
+        f"  ssh{ssh} SITE--CHANNEL@{host} COMMAND",
+        "The files of a live channel; scp and rsync do as well:",
+        f"  sftp{capital} SITE@{host}",
+        "A port of its running process:",
+        f"  ssh{ssh} -N -L 8000:localhost:8000 SITE@{host}",
+    )
+    return "".join(f"{line}\r\n" for line in lines)
