@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sitewright.testing.people import Person, assemble
 from sitewright.testing.platform import Platform
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,33 @@ def platform() -> Iterator[Platform]:
             yield running
         finally:
             running.clear_away()
+
+
+@pytest.fixture(scope="session")
+def people(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Person]:
+    """Alice, Bob and Vera of the team `choir`, and Charlie, a stranger; each with a key that the platform knows."""
+    found = assemble(platform, tmp_path_factory.mktemp("homes"))
+    for person in found.values():
+        person.add_key()
+    return found
+
+
+@pytest.fixture(scope="session")
+def alice(people: dict[str, Person]) -> Person:
+    """She owns the team."""
+    return people["alice"]
+
+
+@pytest.fixture(scope="session")
+def bob(people: dict[str, Person]) -> Person:
+    """He develops in her team."""
+    return people["bob"]
+
+
+@pytest.fixture(scope="session")
+def charlie(people: dict[str, Person]) -> Person:
+    """He must never see anything."""
+    return people["charlie"]
 
 
 FIGURE = "figure"
