@@ -173,9 +173,20 @@ def handlers(node: Node) -> Handlers:
     async def cancel(query: BuildQuery) -> Message:
         return await node.builder.cancel(query.build_id)
 
+    async def artefacts(query: BuildQuery) -> Message:
+        return await node.builder.artefacts(query.build_id)
+
+    builds: Handlers = {
+        "build.start": start,
+        "build.status": status,
+        "build.cancel": cancel,
+        "build.artefacts": artefacts,
+        "build.search": node.builder.search,
+        "cache.report": node.builder.caches,
+    }
     service = NodeService(node.orchestrator, node.reporter, node.sessions, node.files, node.builder)
     asked = {**service.handlers(), **node.repositories.handlers()}
-    return {**asked, "build.start": start, "build.status": status, "build.cancel": cancel}
+    return {**asked, **builds}
 
 
 async def close(node: Node) -> None:
