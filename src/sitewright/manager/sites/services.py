@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from sitewright.bus.messages import Source, UploadSource
+from sitewright.bus.messages import CommitSource, Source, UploadSource
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.desired import Canary, Strategy
 from sitewright.domain.events import EventKind
 from sitewright.domain.names import EnvName, SiteName
@@ -25,10 +27,12 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.services import Ask, known, submit
 from sitewright.manager.releases.access import uploads_for
 from sitewright.manager.releases.returning import can_try, trial_is_on
+from sitewright.manager.sites import protection
 from sitewright.manager.sites.models import Channel, Serial, Site
 from sitewright.manager.teams.models import Team
 from sitewright.manager.teams.services import check_room
 
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LARGEST_VALUE = 64 * 1024
 """Characters of a variable's value; Linux passes at most 128 KiB a string."""
 
@@ -68,6 +72,8 @@ def check_source(user: User, source: Source) -> dict[str, Any]:
             details="It begins with https:// or http://.",
             resolution="Use the repository's web address.",
         )
+    if isinstance(source, CommitSource) and not COMMIT.fullmatch(source.commit):
+        raise InvalidValueError("This is no commit.", details="A commit is named by all of its 40 or 64 hexadecimal digits.")
     return source.model_dump(mode="json")
 
 
@@ -115,6 +121,11 @@ def name_taken(name: str) -> ConflictError:
     return ConflictError(f"The name “{name}” is taken.", resolution="Choose another name.")
 
 
+def production(site: Site) -> Channel:
+    """The channel that every site has."""
+    return Channel.objects.select_related("site__team", "release", "canary_release", "frozen_by").get(site=site, name=PRODUCTION)
+
+
 def check_name_free(name: SiteName) -> None:
     """Raise ConflictError when a site has that name. Only a forecast: the database decides when the site is made."""
     if Site.objects.filter(name=name).exists():
@@ -140,31 +151,40 @@ def _params_of(way: Way) -> dict[str, Any]:
     return {**params, "replace": True} if way.replace else params
 
 
-def deploy(user: User, site: Site, source: Source, key: str = "", way: Way | None = None) -> Operation:
-    """Build *source* and switch to it, or put it on trial. Raises ConflictError while another release is on trial."""
-    way = way or Way()
+def deploy(user: User, site: Site, source: Source, key: str = "", way: Way | None = None, channel: Channel | None = None) -> Operation:
+    """Build *source* and switch the channel (production without one) to it, or put it on trial. Raises ConflictError while another release
+    is on trial or the channel is frozen, ForbiddenError when it is protected."""
     before = known(user, key, OperationKind.DEPLOY)
-    if before is None:
-        channel = Channel.objects.select_related("release").get(site=site, name="production")
-        if channel.canary_release_id is not None and not way.replace:
-            raise trial_is_on()
-        if way.percent:
-            can_try(channel)
-    ask = Ask(OperationKind.DEPLOY, site, user, {"source": check_source(user, source), **_params_of(way)}, key)
-    trail(user, "site.deploy", site.id, site.name)
-    return submit(ask)
+    if before is not None:
+        return before
+    way, channel = way or Way(), channel or production(site)
+    protection.check(user, channel, OperationKind.DEPLOY)
+    if channel.canary_release_id is not None and not way.replace:
+        raise trial_is_on()
+    if way.percent:
+        can_try(channel)
+    params = {"source": check_source(user, source), **_params_of(way)}
+    if isinstance(source, CommitSource) and source.branch not in {"", channel.branch}:
+        raise InvalidValueError(f"“{channel.name}” does not follow the branch “{source.branch[:60]}”.", resolution="Name no branch.")
+    trail(user, "site.deploy", site.id, site.name, channel=channel.name)
+    return submit(Ask(OperationKind.DEPLOY, site, user, params, key, channel))
 
 
-def act(user: User, site: Site, kind: OperationKind, key: str = "") -> Operation:
-    """Start, stop or restart."""
+def act(user: User, site: Site, kind: OperationKind, key: str = "", channel: Channel | None = None) -> Operation:
+    """Start, stop or restart a channel; production without one."""
     if kind not in {OperationKind.START, OperationKind.STOP, OperationKind.RESTART}:
         raise InvalidValueError(f"“{kind}” is none of start, stop, restart.")
-    trail(user, f"site.{kind.value}", site.id, site.name)
-    return submit(Ask(kind, site, user, {}, key))
+    trail(user, f"site.{kind.value}", site.id, site.name, channel=channel.name if channel else PRODUCTION)
+    return submit(Ask(kind, site, user, {}, key, channel))
 
 
-def change_env(user: User, site: Site, values: Mapping[str, NewValue], unset: list[str], key: str = "") -> Operation:
-    """Set and unset variables of the production channel. Raises InvalidValueError for a name or value that cannot be one."""
+def change_env(
+    user: User, site: Site, values: Mapping[str, NewValue], unset: list[str], key: str = "", channel: Channel | None = None
+) -> Operation:
+    """Set and unset variables of a channel; production without one. Raises InvalidValueError for a name or value that cannot be one,
+    ForbiddenError when the channel is protected."""
+    channel = channel or production(site)
+    protection.check(user, channel, OperationKind.ENV)
     sealed: dict[str, dict[str, Any]] = {}
     for name, new in values.items():
         EnvName(name)
@@ -176,8 +196,8 @@ def change_env(user: User, site: Site, values: Mapping[str, NewValue], unset: li
     both = set(sealed) & set(unset)
     if both:
         raise InvalidValueError(f"{', '.join(sorted(both))} cannot be set and unset at once.")
-    trail(user, "env.changed", site.id, site.name, names=sorted([*sealed, *unset]))
-    return submit(Ask(OperationKind.ENV, site, user, {"set": sealed, "unset": unset}, key))
+    trail(user, "env.changed", site.id, site.name, names=sorted([*sealed, *unset]), channel=channel.name)
+    return submit(Ask(OperationKind.ENV, site, user, {"set": sealed, "unset": unset}, key, channel))
 
 
 def rename(user: User, site: Site, new: str, key: str = "") -> Operation:

@@ -75,6 +75,6 @@ def _moved(branch: str) -> ConflictError:
     return ConflictError(
         f"The branch “{branch}” has moved on since these edits were begun.",
         details="Nothing was committed, and the edits are still there.",
-        resolution="Publish to a new branch and merge the two; or deploy the branch, and keep the edits on a branch of their own (stash) or "
+        resolution="Publish to a new branch and merge the two; or deploy the branch, and keep the edits on one of their own (stash) or "
         "throw them away (overwrite).",
     )

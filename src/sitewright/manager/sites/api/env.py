@@ -11,7 +11,8 @@ from sitewright.manager.api.auth import idempotency_key, person
 from sitewright.manager.keys import decrypt
 from sitewright.manager.operations.schemas import Accepted, operation_out
 from sitewright.manager.sites import services
-from sitewright.manager.sites.access import site_for, variables_for
+from sitewright.manager.sites.access import variables_for
+from sitewright.manager.sites.api.channel import CHANNEL, asked_channel
 from sitewright.manager.sites.schemas import EnvList, EnvOut, EnvPatch
 from sitewright.manager.sites.services import NewValue
 
@@ -19,28 +20,28 @@ router = Router(tags=["variables"])
 
 
 @router.get("/{name}/env", response=EnvList, operation_id="listEnv")
-def list_env(request: HttpRequest, name: str) -> EnvList:
-    """All variables. A viewer sees names only."""
+def list_env(request: HttpRequest, name: str, channel: str = CHANNEL) -> EnvList:
+    """All variables of a channel. A viewer sees names only."""
     user = person(request)
-    site = site_for(user, name)
-    readable = variables_for(user, Role.DEVELOPER).filter(channel__site=site).values_list("pk", flat=True)
+    row = asked_channel(request, name, channel)
+    readable = variables_for(user, Role.DEVELOPER).filter(channel=row).values_list("pk", flat=True)
     shown = set(readable)
-    rows = variables_for(user).filter(channel__site=site, channel__name="production")
+    rows = variables_for(user).filter(channel=row)
     items = [
         EnvOut(
-            name=row.name,
-            value=None if row.secret or row.pk not in shown else decrypt(settings.ENCRYPTION_KEYS, row.sealed),
-            secret=row.secret,
+            name=one.name,
+            value=None if one.secret or one.pk not in shown else decrypt(settings.ENCRYPTION_KEYS, one.sealed),
+            secret=one.secret,
         )
-        for row in rows
+        for one in rows
     ]
     return EnvList(items=items, next=None)
 
 
 @router.patch("/{name}/env", response={202: Accepted}, operation_id="changeEnv")
-def change_env(request: HttpRequest, name: str, body: EnvPatch) -> Status[Accepted]:
+def change_env(request: HttpRequest, name: str, body: EnvPatch, channel: str = CHANNEL) -> Status[Accepted]:
     """Set and unset variables and roll them out; if the site does not come up with them, they are put back."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    row = asked_channel(request, name, channel, Role.DEVELOPER)
     values = {key: NewValue(value=new.value, secret=new.secret) for key, new in body.set.items()}
-    operation = services.change_env(person(request), site, values, body.unset, idempotency_key(request))
+    operation = services.change_env(person(request), row.site, values, body.unset, idempotency_key(request), row)
     return Status(202, Accepted(operation=operation_out(operation)))

@@ -11,9 +11,8 @@ from ninja.params.functions import Query
 
 from sitewright.domain.states import Role
 from sitewright.errors import InvalidValueError
-from sitewright.manager.api.auth import person
 from sitewright.manager.sites import files
-from sitewright.manager.sites.access import channel_for
+from sitewright.manager.sites.api.channel import CHANNEL, asked_channel
 from sitewright.manager.sites.files import LONGEST_PATH
 from sitewright.manager.sites.schemas import FileBody, FileList, FileOut
 
@@ -21,9 +20,9 @@ router = Router(tags=["files"])
 
 
 @router.get("/{name}/files", response=FileList, operation_id="listFiles")
-def list_files(request: HttpRequest, name: str, path: str = Query("", max_length=LONGEST_PATH)) -> FileList:
+def list_files(request: HttpRequest, name: str, path: str = Query("", max_length=LONGEST_PATH), channel: str = CHANNEL) -> FileList:
     """The entries of a folder; "" is the site's own."""
-    listing = files.list_folder(channel_for(person(request), name), path)
+    listing = files.list_folder(asked_channel(request, name, channel), path)
     items = [
         FileOut(name=one.name, kind=one.kind.value, size=one.size, modified=one.modified, executable=one.executable)
         for one in listing.entries
@@ -32,23 +31,25 @@ def list_files(request: HttpRequest, name: str, path: str = Query("", max_length
 
 
 @router.get("/{name}/files/content", response=FileBody, operation_id="readFile")
-def read_file(request: HttpRequest, name: str, path: str = Query(..., max_length=LONGEST_PATH)) -> FileBody:
+def read_file(request: HttpRequest, name: str, path: str = Query(..., max_length=LONGEST_PATH), channel: str = CHANNEL) -> FileBody:
     """A file of at most 1 MiB."""
-    data, version = files.read_file(channel_for(person(request), name, Role.DEVELOPER), path)
+    data, version = files.read_file(asked_channel(request, name, channel, Role.DEVELOPER), path)
     return FileBody(data=base64.b64encode(data).decode(), version=version)
 
 
 @router.put("/{name}/files/content", response=FileBody, operation_id="writeFile")
-def write_file(request: HttpRequest, name: str, body: FileBody, path: str = Query(..., max_length=LONGEST_PATH)) -> FileBody:
+def write_file(
+    request: HttpRequest, name: str, body: FileBody, path: str = Query(..., max_length=LONGEST_PATH), channel: str = CHANNEL
+) -> FileBody:
     """Write a whole file. 409 when somebody else has changed it since you read it."""
-    channel = channel_for(person(request), name, Role.DEVELOPER)
-    return FileBody(data="", version=files.write_file(channel, path, _bytes(body.data), body.version))
+    row = asked_channel(request, name, channel, Role.DEVELOPER)
+    return FileBody(data="", version=files.write_file(row, path, _bytes(body.data), body.version))
 
 
 @router.delete("/{name}/files/content", response={204: None}, operation_id="deleteFile")
-def delete_file(request: HttpRequest, name: str, path: str = Query(..., max_length=LONGEST_PATH)) -> Status[None]:
+def delete_file(request: HttpRequest, name: str, path: str = Query(..., max_length=LONGEST_PATH), channel: str = CHANNEL) -> Status[None]:
     """Delete a file or a folder with all in it."""
-    files.delete_file(channel_for(person(request), name, Role.DEVELOPER), path)
+    files.delete_file(asked_channel(request, name, channel, Role.DEVELOPER), path)
     return Status(204, None)
 
 

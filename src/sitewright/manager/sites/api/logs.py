@@ -7,12 +7,10 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 from ninja.params.functions import Query
 
-from sitewright.manager.accounts.models import User
-from sitewright.manager.api.auth import person
 from sitewright.manager.api.logs import LogPageOut, follow, page_of
 from sitewright.manager.api.streams import stream
 from sitewright.manager.sites import logs
-from sitewright.manager.sites.access import channel_for
+from sitewright.manager.sites.api.channel import CHANNEL, asked_channel
 
 router = Router(tags=["logs"])
 
@@ -24,9 +22,10 @@ def get_logs(
     process: str = Query("", max_length=20),
     cursor: str = "",
     tail: int = Query(200, ge=0, le=10_000),
+    channel: str = CHANNEL,
 ) -> LogPageOut:
     """The last *tail* lines, or what came after *cursor*; of one process type or of all."""
-    return page_of(logs.channel_log(channel_for(person(request), name), process, tail), cursor)
+    return page_of(logs.channel_log(asked_channel(request, name, channel), process, tail), cursor)
 
 
 @router.get("/{name}/logs/stream", operation_id="streamLogs", response={200: None})
@@ -35,8 +34,8 @@ async def stream_logs(
     name: str,
     process: str = Query("", max_length=20),
     tail: int = Query(200, ge=0, le=10_000),
+    channel: str = CHANNEL,
 ) -> StreamingHttpResponse:
     """Server-sent events `line` (data: {at, source, text}) as they are written. A reconnecting browser misses nothing."""
-    user: User = person(request)
-    channel = await sync_to_async(channel_for)(user, name)
-    return stream(follow(logs.channel_log(channel, process, tail), request.headers.get("Last-Event-ID", "")))
+    row = await sync_to_async(asked_channel)(request, name, channel)
+    return stream(follow(logs.channel_log(row, process, tail), request.headers.get("Last-Event-ID", "")))

@@ -14,6 +14,7 @@ from sitewright.manager.api.paging import USUAL, page
 from sitewright.manager.operations.schemas import Accepted, operation_out
 from sitewright.manager.sites import services
 from sitewright.manager.sites.access import for_user, site_for
+from sitewright.manager.sites.api.channel import CHANNEL, asked_channel
 from sitewright.manager.sites.present_api import site_list, site_out
 from sitewright.manager.sites.schemas import DeployIn, SiteAccepted, SiteIn, SiteList, SiteOut, SitePatch
 from sitewright.manager.sites.services import NewSite, Way
@@ -70,35 +71,35 @@ def delete_site(request: HttpRequest, name: str, confirm: str = Query("", max_le
 
 
 @router.post("/{name}/deploys", response={202: Accepted}, operation_id="deploySite")
-def deploy_site(request: HttpRequest, name: str, body: DeployIn) -> Status[Accepted]:
+def deploy_site(request: HttpRequest, name: str, body: DeployIn, channel: str = CHANNEL) -> Status[Accepted]:
     """Build a source and switch to it, or put it on trial; if it does not come up, the release of before goes on."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    row = asked_channel(request, name, channel, Role.DEVELOPER)
     way = Way(percent=body.canary_percent or 0.0, strategy=body.strategy, replace=body.replace)
-    operation = services.deploy(person(request), site, body.source, idempotency_key(request), way)
+    operation = services.deploy(person(request), row.site, body.source, idempotency_key(request), way, row)
     return Status(202, Accepted(operation=operation_out(operation)))
 
 
 @router.post("/{name}/start", response={202: Accepted}, operation_id="startSite")
-def start_site(request: HttpRequest, name: str) -> Status[Accepted]:
+def start_site(request: HttpRequest, name: str, channel: str = CHANNEL) -> Status[Accepted]:
     """Let it run."""
-    return _act(request, name, OperationKind.START)
+    return _act(request, name, OperationKind.START, channel)
 
 
 @router.post("/{name}/stop", response={202: Accepted}, operation_id="stopSite")
-def stop_site(request: HttpRequest, name: str) -> Status[Accepted]:
+def stop_site(request: HttpRequest, name: str, channel: str = CHANNEL) -> Status[Accepted]:
     """Let nothing of it run; visitors are told that it is stopped."""
-    return _act(request, name, OperationKind.STOP)
+    return _act(request, name, OperationKind.STOP, channel)
 
 
 @router.post("/{name}/restart", response={202: Accepted}, operation_id="restartSite")
-def restart_site(request: HttpRequest, name: str) -> Status[Accepted]:
+def restart_site(request: HttpRequest, name: str, channel: str = CHANNEL) -> Status[Accepted]:
     """Start new instances, then end the old ones."""
-    return _act(request, name, OperationKind.RESTART)
+    return _act(request, name, OperationKind.RESTART, channel)
 
 
-def _act(request: HttpRequest, name: str, kind: OperationKind) -> Status[Accepted]:
-    site = site_for(person(request), name, Role.DEVELOPER)
-    operation = services.act(person(request), site, kind, idempotency_key(request))
+def _act(request: HttpRequest, name: str, kind: OperationKind, channel: str) -> Status[Accepted]:
+    row = asked_channel(request, name, channel, Role.DEVELOPER)
+    operation = services.act(person(request), row.site, kind, idempotency_key(request), row)
     return Status(202, Accepted(operation=operation_out(operation)))
 
 
