@@ -22,9 +22,11 @@ from sitewright.bus.messages import (
     Ref,
     RefMove,
     Refs,
+    RepositoryFetch,
+    RepositoryFetched,
     RepositoryQuery,
 )
-from sitewright.domain.git import BRANCHES, Changes, Commit, FileChange
+from sitewright.domain.git import BRANCHES, TAGS, Changes, Commit, FileChange
 from sitewright.errors import ConflictError
 
 
@@ -38,6 +40,11 @@ class FakeRepository:
     """Commit → its parent ("" for none) and its subject."""
     edits: tuple[tuple[str, str], ...] = ()
     moves: list[RefMove] = field(default_factory=list)
+    remote: dict[str, str] = field(default_factory=dict)
+    """What a connected repository has: whole names and commits."""
+    remote_default: str = "main"
+    fetches: list[RepositoryFetch] = field(default_factory=list)
+    fetch_problem: str = ""
     records: bool = False
     """Whether builds keep uploads as commits."""
 
@@ -49,6 +56,7 @@ class FakeRepository:
             ("git.move", RefMove, self._move),
             ("git.edits", EditsQuery, self._edits),
             ("git.publish", PublishEdits, self._publish),
+            ("git.fetch", RepositoryFetch, self._fetch),
         )
 
     def commit(self, subject: str, parent: str = "") -> str:
@@ -96,6 +104,13 @@ class FakeRepository:
                 del self.refs[update.name]
         self.moves.append(move)
         return Ack()
+
+    async def _fetch(self, asked: RepositoryFetch) -> Message:
+        self.fetches.append(asked)
+        if self.fetch_problem:
+            return RepositoryFetched(problem=self.fetch_problem)
+        wanted = {name for name in self.remote if name in asked.refs or (not asked.refs and name.startswith((BRANCHES, TAGS)))}
+        return RepositoryFetched(refs={name: self.remote[name] for name in wanted}, default_branch=self.remote_default)
 
     async def _edits(self, _query: EditsQuery) -> Message:
         return Edits(files=self.edits)
