@@ -17,6 +17,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 pages = get_asgi_application()
 
 from sitewright.manager.api.bodies import limited  # noqa: E402 - models load after Django is set up
+from sitewright.manager.doors.git_http import git, is_git  # noqa: E402
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -25,5 +26,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         from sitewright.manager.api.sockets import sockets  # noqa: PLC0415 - Channels loads with the first terminal
 
         await sockets(scope, receive, send)
+    elif scope["type"] == "http" and is_git(scope["path"]):
+        await git(scope, receive, send)
     elif scope["type"] == "http":
         await limited(pages, scope, receive, send)

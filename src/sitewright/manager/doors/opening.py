@@ -29,11 +29,27 @@ TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What to ask which node: `git.open` or `exec.open`."""
+    """What to ask the channel's node: `git.open` or `exec.open`."""
 
-    node: str
+    channel: Channel
     method: str
     question: GitOpen | ExecOpen
+
+    @property
+    def node(self) -> str:
+        """Its name."""
+        return self.channel.node
+
+
+@dataclass(frozen=True, slots=True)
+class GitAsked:
+    """One connection of git's protocol; see ``GitOpen``."""
+
+    service: GitService
+    session: str
+    protocol: str = ""
+    stateless: bool = False
+    advertise: bool = False
 
 
 def person_of(user_id: str) -> User:
@@ -42,11 +58,6 @@ def person_of(user_id: str) -> User:
     if user is None:
         raise NotFoundError("This account does not exist any more, or is locked.")
     return user
-
-
-def role_for(service: DoorService) -> Role:
-    """Reading git is for everybody who may see the site; everything else changes something, or shows its variables."""
-    return Role.VIEWER if service is DoorService.GIT_READ else Role.DEVELOPER
 
 
 def split(site: str) -> tuple[str, str]:
@@ -58,21 +69,49 @@ def split(site: str) -> tuple[str, str]:
 def prepare(asked: DoorOpen, session: str) -> Opening:
     """Whether they may, and what to ask. Raises NotFoundError, ForbiddenError, ConflictError, InvalidValueError in words for them."""
     user, (name, channel_name) = person_of(asked.user_id), split(asked.site)
-    if asked.service in _GIT and channel_name != PRODUCTION:
-        raise InvalidValueError(
-            "A repository belongs to the whole site.", resolution=f"Use the address of “{name}”; a branch leads to a channel."
-        )
-    channel = channel_for(user, name, role_for(asked.service), channel_name)
+    if asked.service in _GIT:
+        if channel_name != PRODUCTION:
+            raise InvalidValueError(
+                "A repository belongs to the whole site.", resolution=f"Use the address of “{name}”; a branch leads to a channel."
+            )
+        opening = git_opening(user, name, GitAsked(_GIT[asked.service], session, asked.protocol))
+        _trail(user, asked, opening.channel)
+        return opening
+    channel = channel_for(user, name, Role.DEVELOPER, channel_name)
     if asked.service is DoorService.FILES:
         _check_live(channel)
-    opening = _git(asked, session, user, channel) if asked.service in _GIT else _exec(asked, session, user, channel)
+    opening = _exec(asked, session, user, channel)
+    _trail(user, asked, channel)
+    return opening
+
+
+def _trail(user: User, asked: DoorOpen, channel: Channel) -> None:
     detail = {"channel": channel.name, "address": asked.address}
     if asked.service is DoorService.SHELL:
         detail["program"] = _program(asked.argv)
     if asked.service is DoorService.PORT:
         detail["port"] = str(asked.port)
     trail(user, TOLD[asked.service], channel.site_id, channel.site.name, **detail)
-    return opening
+
+
+def git_opening(user: User, site_name: str, asked: GitAsked) -> Opening:
+    """Whether they may push to or read that site's repository, and what to ask. Raises NotFoundError, ForbiddenError."""
+    role = Role.VIEWER if asked.service is GitService.UPLOAD_PACK else Role.DEVELOPER
+    channel = channel_for(user, site_name, role)
+    site = channel.site
+    question = GitOpen(
+        session=asked.session,
+        site_id=site.id,
+        site_name=site.name,
+        number=site.number,
+        service=asked.service,
+        user_id=str(user.pk),
+        who=user.email,
+        protocol=asked.protocol,
+        stateless=asked.stateless,
+        advertise=asked.advertise,
+    )
+    return Opening(channel, "git.open", question)
 
 
 def _check_live(channel: Channel) -> None:
@@ -81,21 +120,6 @@ def _check_live(channel: Channel) -> None:
             f"“{channel.name}” of “{channel.site.name}” runs releases; their files are not changed by hand.",
             resolution="Push with git or run `sitewright deploy`; or switch the channel to live mode on its page to edit files in place.",
         )
-
-
-def _git(asked: DoorOpen, session: str, user: User, channel: Channel) -> Opening:
-    site = channel.site
-    question = GitOpen(
-        session=session,
-        site_id=site.id,
-        site_name=site.name,
-        number=site.number,
-        service=_GIT[asked.service],
-        user_id=str(user.pk),
-        who=user.email,
-        protocol=asked.protocol,
-    )
-    return Opening(channel.node, "git.open", question)
 
 
 def _exec(asked: DoorOpen, session: str, user: User, channel: Channel) -> Opening:
@@ -116,7 +140,7 @@ def _exec(asked: DoorOpen, session: str, user: User, channel: Channel) -> Openin
         rows=asked.rows,
         columns=asked.columns,
     )
-    return Opening(channel.node, "exec.open", question)
+    return Opening(channel, "exec.open", question)
 
 
 def _program(argv: tuple[str, ...]) -> str:
