@@ -34,6 +34,8 @@ def start_build(channel: Channel, source: Mapping[str, Any], user: User | None) 
 
 def request_of(build: Build, source: Source, mode: Mode) -> BuildRequest:
     """What the node's builder is asked."""
+    from sitewright.manager.repositories.models import PullRequest  # noqa: PLC0415 - repositories are above releases
+
     channel = build.channel
     kind: Literal["live", "released"] = "live" if mode is Mode.LIVE else "released"
     team = channel.site.team
@@ -48,7 +50,11 @@ def request_of(build: Build, source: Source, mode: Mode) -> BuildRequest:
         source=source,
         release_number=build.release_number,
         env=environment(channel),
+        secrets=tuple(channel.variables.filter(secret=True).values_list("name", flat=True)),
         quota_bytes=left,
+        team_id=str(team.id),
+        weight=team.build_weight,
+        foreign=PullRequest.objects.filter(channel=channel, fork=True).exists(),
     )
 
 

@@ -10,7 +10,7 @@ from sitewright.domain.team import Quota
 from sitewright.manager.api.auth import person
 from sitewright.manager.teams.access import for_user, team_for
 from sitewright.manager.teams.models import Membership, Team
-from sitewright.manager.teams.plans import Book, give_plan, plan_named
+from sitewright.manager.teams.plans import Book, give_plan, plan_named, weigh_builds
 from sitewright.manager.teams.schemas import TeamPatch
 from sitewright.manager.teams.services import quota, usage
 
@@ -32,6 +32,7 @@ class TeamOut(Schema):
     role: str
     personal: bool
     plan: str
+    build_weight: int
     quota: QuotaOut
     used: QuotaOut
 
@@ -55,10 +56,14 @@ def list_teams(request: HttpRequest) -> TeamList:
 
 @router.patch("/{name}", response=TeamOut, operation_id="changeTeam")
 def change_team(request: HttpRequest, name: str, body: TeamPatch) -> TeamOut:
-    """Choose another plan: an owner one that is open, an administrator any. The team's sites follow by themselves."""
+    """Choose another plan: an owner one that is open, an administrator any. The team's sites follow by themselves.
+    Administrators can also give its builds more or less weight in the queue."""
     user = person(request)
     team = team_for(user, name, Role.OWNER)
-    give_plan(user, team, plan_named(body.plan))
+    if body.build_weight is not None:
+        weigh_builds(user, team, body.build_weight)
+    if body.plan is not None:
+        give_plan(user, team, plan_named(body.plan))
     role = Membership.objects.filter(user=user, team=team).values_list("role", flat=True).first()
     return _team_out(team, role or "", user.pk, Book())
 
@@ -69,6 +74,7 @@ def _team_out(team: Team, role: str, user_id: int, book: Book) -> TeamOut:
         role=role,
         personal=team.personal_of_id == user_id,
         plan=book.plan(team).name,
+        build_weight=team.build_weight,
         quota=_quota_out(quota(team)),
         used=_quota_out(usage(team)),
     )

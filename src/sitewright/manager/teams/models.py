@@ -8,9 +8,11 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from sitewright.domain.limits import MIB
+from sitewright.domain.limits import MIB, USUAL_WEIGHT
 from sitewright.domain.states import Role
 from sitewright.manager.columns import id_column, one_of
+
+MOST_BUILD_WEIGHT = 1000
 
 
 class Plan(models.Model):
@@ -62,8 +64,15 @@ class Team(models.Model):
     max_sites = models.PositiveIntegerField(default=50)
     max_disk_bytes = models.BigIntegerField(default=20 * 1024 * MIB)
     max_memory_bytes = models.BigIntegerField(default=8 * 1024 * MIB)
+    build_weight = models.PositiveIntegerField(default=USUAL_WEIGHT)
+    """What its builds weigh in the queue, against other teams' (1–1000; 100 is usual)."""
     created_at = models.DateTimeField(default=timezone.now)
     members: models.ManyToManyField[Any, Any] = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="teams")
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(build_weight__gte=1, build_weight__lte=MOST_BUILD_WEIGHT), name="team_build_weight"),
+        )
 
     def __str__(self) -> str:
         return self.name

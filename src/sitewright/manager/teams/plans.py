@@ -149,6 +149,14 @@ def give_plan(user: User, team: Team, plan: Plan) -> None:
     team.refresh_from_db()
 
 
+def weigh_builds(user: User, team: Team, weight: int) -> None:
+    """Let the team's builds weigh so much in the queue, against other teams'. Raises ForbiddenError for all but administrators."""
+    if not user.is_staff:
+        raise ForbiddenError("What a team's builds weigh is set by administrators of the platform.", resolution="Ask one of them.")
+    Team.objects.filter(pk=team.pk).update(build_weight=weight)
+    team.refresh_from_db()
+
+
 def _check_room(team: Team, allowance: Allowance) -> None:
     """Raise QuotaError when the team's sites, as they are scaled, would have no room under that plan."""
     from sitewright.manager.sites.models import Channel  # noqa: PLC0415 - teams is below sites

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ninja import Field, Schema
 
-from sitewright.manager.teams.models import Plan
+from sitewright.manager.teams.models import MOST_BUILD_WEIGHT, Plan
 
 
 class PlanOut(Schema):
@@ -67,9 +67,11 @@ class PlanIn(PlanPatch):
 
 
 class TeamPatch(Schema):
-    """The name of the plan that the team is to have."""
+    """What to change of a team; what is left out stays. ``plan``: the name of the plan that it is to have. ``build_weight``: what its
+    builds weigh in the queue, against other teams' (100 is usual); administrators set it."""
 
-    plan: str = Field(max_length=40, examples=["small"])
+    plan: str | None = Field(None, max_length=40, examples=["small"])
+    build_weight: int | None = Field(None, ge=1, le=MOST_BUILD_WEIGHT, examples=[100])
 
 
 def plan_out(plan: Plan) -> PlanOut:
