@@ -13,6 +13,7 @@ from sitewright.builder import caches
 from sitewright.builder.artefacts import Distribution, artefacts_of, read_listed
 from sitewright.builder.bench import Bench, BenchSpec, StepFailedError, Subscribe
 from sitewright.builder.beside import with_places
+from sitewright.builder.commits import Shelf, fetch_commit, fetch_git
 from sitewright.builder.detect import detect
 from sitewright.builder.droplet import LISTED, Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.log import BuildLog
@@ -20,15 +21,16 @@ from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
 from sitewright.builder.scan import leaked, secret_in_tree
 from sitewright.builder.secrets import searched, values_of
-from sitewright.builder.source import counted, fetch_git, fetch_template, fetch_upload, megabytes
+from sitewright.builder.source import counted, fetch_template, fetch_upload, megabytes
 from sitewright.builder.survey import survey
-from sitewright.bus.messages import Artefacts, Author, BuildRequest, FolderSource, GitSource, TemplateSource, UploadSource
+from sitewright.bus.messages import Artefacts, Author, BuildRequest, CommitSource, FolderSource, GitSource, TemplateSource, UploadSource
 from sitewright.config.paths import Paths
 from sitewright.config.settings import Settings
 from sitewright.domain.limits import BUILD_LIMITS, BUILD_TIMEOUT_SECONDS, MIB, Limits
 from sitewright.domain.release import Blueprint
 from sitewright.engines.base import Engine
 from sitewright.errors import BuildError, InvalidValueError
+from sitewright.repository.place import Places
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
 from sitewright.system.files import flush_folder, remove_tree
@@ -178,14 +180,21 @@ class BuildRun:
             await fetch_upload(self.bench, source, self._paths.uploads, self._work, self._owner)
         elif isinstance(source, GitSource):
             await self._ensure("git")
-            allowed = self._shop.settings.git_file_urls
-            return await fetch_git(self.bench, source, self._work, self._owner, allow_file=allowed)
+            return await fetch_git(self.bench, source, self._shelf())
+        elif isinstance(source, CommitSource):
+            return await fetch_commit(self.bench, source, self._shelf())
         elif isinstance(source, TemplateSource):
             self._log.say(f"Taking the template {source.name}.")
             fetch_template(source, self._work / "tree", self._owner)
         elif not self._live:
             raise InvalidValueError("A released channel is not built from its live folder.")
         return ""
+
+    def _shelf(self) -> Shelf:
+        places = Places(self._shop.settings)
+        place = places.of(self._request.site_id, self._request.number)
+        tools, allowed = self._paths.repository_tools, self._shop.settings.git_file_urls
+        return Shelf(places, place, tools, self._work, self._owner, allow_file=allowed)
 
     async def _ensure(self, runtime: str) -> None:
         """Shielded: a build can be cancelled, what it has begun to install on the machine is ended properly."""

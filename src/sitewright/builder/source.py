@@ -12,7 +12,7 @@ from pathlib import Path
 from sitewright.builder import inside
 from sitewright.builder.bench import Bench
 from sitewright.builder.packs.base import Step
-from sitewright.bus.messages import GitSource, TemplateSource, UploadSource
+from sitewright.bus.messages import TemplateSource, UploadSource
 from sitewright.commands import git
 from sitewright.domain.limits import MAX_SOURCE_BYTES, MAX_SOURCE_FILES
 from sitewright.engines.base import Mount
@@ -77,34 +77,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{max(1, size // 1000)} kB"
 
 
-async def fetch_git(bench: Bench, source: GitSource, work: Path, owner: tuple[int, int], *, allow_file: bool) -> str:
-    """Clone into ``work``/tree and return the commit. Raises InvalidValueError, BuildError."""
-    address = git.GitAddress(source.url, allow_file=allow_file)
-    ref = git.GitRef(source.ref)
-    mounts: tuple[Mount, ...] = ()
-    bench.log.say(f"Fetching {address.shown}{f' at {ref}' if ref else ''}.")
-    if address.protocol == "file":
-        address, mounts = _copy_local(address, work / "source", owner)
-    commands = git.fetch_commit(address, ref, "/app") if ref.is_commit else (git.clone(address, ref, "/app"),)
-    for argv in commands:
-        await bench.run(
-            Step(
-                "Fetching the repository",
-                argv,
-                env=git.environment(address),
-                network=True,
-                advice="Check the address and the branch; a private repository needs a token in its address.",
-            ),
-            work / "tree",
-            mounts=mounts,
-        )
-    commit = (await bench.ask(Step("Reading the commit", git.head("/app")), work / "tree")).strip()
-    bench.log.say(f"At commit {commit[:12]}.")
-    shutil.rmtree(work / "tree" / ".git", ignore_errors=True)
-    return commit if re.fullmatch(r"[0-9a-f]{40,64}", commit) else ""
-
-
-def _copy_local(address: git.GitAddress, shelf: Path, owner: tuple[int, int]) -> tuple[git.GitAddress, tuple[Mount, ...]]:
+def copy_local(address: git.GitAddress, shelf: Path, owner: tuple[int, int]) -> tuple[git.GitAddress, tuple[Mount, ...]]:
     """Tests clone from a folder of this machine; the sandbox cannot see it, so it gets a copy."""
     folder = Path(address.removeprefix("file://"))
     if not folder.is_dir():

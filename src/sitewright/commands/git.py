@@ -11,6 +11,7 @@ GIT = "/usr/bin/git"
 PROTOCOLS = ("https", "http", "git")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,199}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT_SSH = re.compile(r"(?P<who>[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})@(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>[^:@]{1,1000})")
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -29,15 +30,26 @@ class GitAddress(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str, *, allow_file: bool = False) -> GitAddress:
-        """Raises InvalidValueError that says what is wrong."""
-        allowed = (*PROTOCOLS, "file") if allow_file else PROTOCOLS
+    def __new__(cls, text: str, *, allow_file: bool = False, allow_ssh: bool = False) -> GitAddress:
+        """Raises InvalidValueError that says what is wrong. With *allow_ssh* also `ssh://git@host/path` and `git@host:path`."""
+        allowed = (*PROTOCOLS, *(("file",) if allow_file else ()), *(("ssh",) if allow_ssh else ()))
+        short = _SHORT_SSH.fullmatch(text) if allow_ssh else None
+        if short is not None:
+            text = f"ssh://{short['who']}@{short['host']}/{short['path'].lstrip('/')}"
         try:
             parts = urlsplit(text)
         except ValueError as error:
             raise _bad_address(text) from error
         plain = text.isprintable() and " " not in text and len(text) <= 2000
-        if not plain or text.startswith("-") or parts.scheme not in allowed or (parts.scheme != "file" and not parts.hostname):
+        host = parts.hostname or ""
+        if (
+            not plain
+            or text.startswith("-")
+            or host.startswith("-")
+            or (parts.username or "").startswith("-")
+            or parts.scheme not in allowed
+            or (parts.scheme != "file" and not host)
+        ):
             raise _bad_address(text)
         return super().__new__(cls, text)
 

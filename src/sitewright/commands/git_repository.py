@@ -12,7 +12,7 @@ from sitewright.errors import InvalidValueError
 
 REPOSITORY = "/repo.git"
 """Where the repository is inside."""
-TOOLS = "/sitewright/git"
+TOOLS = "/platform-git"
 """Where our configuration, hooks and scripts are inside, read-only."""
 HOOK_FOLDER = "/hook"
 """Where the socket of a push is inside."""
@@ -214,3 +214,34 @@ def moves(updates: Sequence[RefUpdate]) -> bytes:
 def script(name: str, *arguments: str) -> tuple[str, ...]:
     """Argv of one of our scripts inside."""
     return ("/usr/bin/python3", "-I", "-S", f"{TOOLS}/{name}.py", *arguments)
+
+
+EXCLUDED = "node_modules/\n.venv/\nvenv/\n__pycache__/\n*.pyc\n.sitewright/\n.DS_Store\n"
+"""What builds fill and machines leave: never part of a commit of the platform's. What .gitignore says comes on top."""
+
+
+def committing(message: str, parent: str = "", branch: str = "") -> tuple[str, ...]:
+    """Argv that commits the work tree on top of *parent* ("" is none) and moves *branch* ("" for none). Raises InvalidValueError."""
+    if branch:
+        ref_name(f"refs/heads/{branch}")
+    return script("work_tree", "commit", commit_id(parent) if parent else "", branch, message.replace("\0", "") or "Edits")
+
+
+def editing(commit: str) -> tuple[str, ...]:
+    """Argv that tells how the work tree differs from *commit* ("" is nothing). Raises InvalidValueError."""
+    return script("work_tree", "edits", commit_id(commit) if commit else "")
+
+
+def committer(name: str, address: str) -> tuple[tuple[str, str], ...]:
+    """Variables that say who a commit is by: the author as given, the platform as committer."""
+    return (
+        *ENVIRONMENT,
+        ("GIT_AUTHOR_NAME", _plain(name) or "Somebody"),
+        ("GIT_AUTHOR_EMAIL", _plain(address) or "unknown"),
+        ("GIT_COMMITTER_NAME", "Sitewright"),
+        ("GIT_COMMITTER_EMAIL", "sitewright@localhost"),
+    )
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable() and letter not in "<>")[:200].strip()

@@ -126,6 +126,7 @@ def lay_out_tools(shelf: Path) -> Path:
     scripts = sorted(_INSIDE.glob("*.py"))
     files = {f"{path.name}": path.read_bytes() for path in scripts if path.name != "__init__.py"}
     files["config"] = commands.configuration().encode()
+    files["excludes"] = commands.EXCLUDED.encode()
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in sorted(files.items()))).hexdigest()[:16]
     folder = shelf / digest
     if folder.is_dir():
@@ -137,9 +138,9 @@ def lay_out_tools(shelf: Path) -> Path:
     for name, data in files.items():
         (fresh / name).write_bytes(data)
         (fresh / name).chmod(0o644)
-    hook = fresh / "hooks" / "proc-receive"
-    hook.write_bytes(files["proc_receive.py"])
-    hook.chmod(0o755)
+    for name, source in (("proc-receive", "proc_receive.py"), ("askpass", "askpass.py")):
+        (fresh / "hooks" / name).write_bytes(files[source])
+        (fresh / "hooks" / name).chmod(0o755)
     try:
         fresh.rename(folder)
     except OSError:

@@ -17,6 +17,8 @@ from sitewright.engines.base import Engine
 from sitewright.errors import ConflictError, EngineError, InvalidValueError, NotFoundError
 from sitewright.repository import parse
 from sitewright.repository.box import Answer, Box, Boxes
+from sitewright.repository.fetch import Fetches
+from sitewright.repository.folders import Folders
 from sitewright.repository.place import Place, Places
 from sitewright.repository.sessions import GitSessions
 from sitewright.system.clock import Clock
@@ -34,6 +36,8 @@ class Repositories:
     def __init__(self, settings: Settings, engine: Engine, bus: Bus, clock: Clock) -> None:
         self.places = Places(settings)
         self.boxes = Boxes(settings, engine)
+        self.folders = Folders(settings, self.boxes, self.places)
+        self.fetches = Fetches(settings, self.boxes, self.places)
         self.sessions = GitSessions(settings, bus, clock, self.boxes, self.places)
 
     def handlers(self) -> dict[str, Callable[[Any], Awaitable[Message]]]:
@@ -43,6 +47,9 @@ class Repositories:
             "git.refs": self.refs,
             "git.changes": self.changes,
             "git.move": self.move,
+            "git.fetch": self.fetches.fetch,
+            "git.edits": self.folders.edits,
+            "git.publish": self.folders.publish,
         }
 
     async def open(self) -> None:
@@ -51,8 +58,9 @@ class Repositories:
         self.sessions.pushes.open()
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections and fetches."""
         await self.sessions.close()
+        await self.fetches.close()
 
     async def refs(self, query: RepositoryQuery) -> Refs:
         """Branches and tags, newest first, at most 1,000."""

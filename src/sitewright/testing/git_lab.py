@@ -130,6 +130,8 @@ class GitLab:
     number: int = 1
     site: str = ALICE_SITE
     manager: PlayedManager = field(init=False)
+    sinks: list[Callable[[str, bytes], None]] = field(default_factory=list)
+    """Told of what jobs write."""
 
     def __post_init__(self) -> None:
         self.manager = PlayedManager(self)
@@ -253,10 +255,11 @@ async def git_lab(**settings: object) -> AsyncIterator[GitLab]:
     engine = SandboxEngine(values, SystemRunner(), SystemClock())
     hub = MemoryHub()
     node, outside = MemoryBus(hub), MemoryBus(hub)
-    await engine.open(lambda _job, _data: None)
+    sinks: list[Callable[[str, bytes], None]] = []
+    await engine.open(lambda job, data: [sink(job, data) for sink in sinks] and None)
     repositories = Repositories(values, engine, node, SystemClock())
     await repositories.open()
-    lab = GitLab(values, engine, hub, outside, repositories, folder)
+    lab = GitLab(values, engine, hub, outside, repositories, folder, sinks=sinks)
     for method, handler in repositories.handlers().items():
         await node.serve(rpc(values.node, method), METHODS[method][0], handler)
     await outside.serve(node_topic("*", "push"), PushAsked, lab.manager.push)

@@ -13,12 +13,14 @@ from pathlib import Path
 import httpx
 
 from sitewright.builder.service import Builder
-from sitewright.bus.messages import BuildRequest, BuildStatus, FolderSource, GitSource, TemplateSource, UploadSource
+from sitewright.bus.messages import BuildRequest, BuildStatus, CommitSource, FolderSource, GitSource, TemplateSource, UploadSource
 from sitewright.config.settings import Settings
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import Limits
 from sitewright.engines.base import InstanceSpec, JobSpec, Mount, Sandboxed
 from sitewright.engines.sandbox.engine import SandboxEngine
+from sitewright.system.clock import SystemClock
+from sitewright.system.processes import SystemRunner
 from sitewright.testing.waiting import eventually
 
 ALICE_SITE = "asite2222222"
@@ -55,7 +57,7 @@ class Workbench:
 
     def request(
         self,
-        source: UploadSource | GitSource | TemplateSource | FolderSource,
+        source: UploadSource | GitSource | TemplateSource | FolderSource | CommitSource,
         *,
         site: str = ALICE_SITE,
         number: int = 1,
@@ -76,6 +78,15 @@ class Workbench:
                 **more,
             }
         )
+
+    def again(self) -> Builder:
+        """Another builder in the place of the one that was closed, as after a restart of the node."""
+
+        async def notify(status: BuildStatus) -> None:
+            self.reports.append(status)
+
+        self.builder = Builder(self.settings, self.engine, SystemClock(), SystemRunner(), notify)
+        return self.builder
 
     async def build(self, request: BuildRequest, seconds: float = 240) -> BuildStatus:
         await self.builder.start(request)

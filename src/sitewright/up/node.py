@@ -154,10 +154,11 @@ async def compose(settings: Settings, engine: Engine, bus: Bus) -> Node:
     await waker.open()
     await orchestrator.open()
     routes.complete()
-    await builder.open()
-    limits, sessions = LimitWatch(orchestrator), ExecSessions(bus, orchestrator)
     repositories = Repositories(settings, engine, bus, clock)
     await repositories.open()
+    builder.commit_tree = repositories.folders.commit_tree
+    await builder.open()
+    limits, sessions = LimitWatch(orchestrator), ExecSessions(bus, orchestrator)
     return Node(settings, engine, builder, orchestrator, limits, reporter, sessions, LiveFiles(settings), repositories, bus, waker)
 
 

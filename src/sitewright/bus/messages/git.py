@@ -166,6 +166,8 @@ class RepositoryFetched(Message):
     default_branch: str = ""
     problem: str = ""
     details: str = ""
+    known_hosts: str = ""
+    """The keys of an SSH server: those that were given, or, when none were, those that it has shown this once. Give them from now on."""
 
 
 class EditsQuery(Message):
