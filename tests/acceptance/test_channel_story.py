@@ -1,4 +1,4 @@
-"""One site in several versions: staging, previews, promoting, going back, freezing; a live one that is edited; who did it is written down."""
+"""One site in several versions: staging, previews, promoting, going back, freezing; a live one that is edited; who did it is told."""
 
 from __future__ import annotations
 

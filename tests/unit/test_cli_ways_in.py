@@ -251,7 +251,7 @@ def test_the_remote_is_added_to_the_repository_of_this_folder(script: Script, tm
     folder = tmp_path / "code"
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     monkeypatch.chdir(folder)
-    git = {"ssh": "ssh://git@sites.example.org:2222/blog", "https": "https://sites.example.org/git/blog.git"}
+    git = {"ssh": "ssh://git@sites.example.org:2222/blog", "https": "https://sites.example.org/blog.git"}
     script.answers["GET", "/sites/blog"] = {"name": "blog", "git": git}
     assert "git push sitewright main" in said("git", "blog")
     assert remote(folder) == git["ssh"]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
+from typing import Annotated
 
 import typer
 
 from sitewright.cli.session import JsonOption, SiteArgument, connected, site_path
-
-if TYPE_CHECKING:
-    from sitewright.cli.client import Client
 
 REMOTE = "sitewright"
 
@@ -27,9 +23,9 @@ def git(
     from sitewright.cli.output import print_json  # noqa: PLC0415
 
     with connected() as client:
-        addresses = addresses_of(client, name)
-        branch = str(client.get(site_path(name)).get("default_branch") or "main")
-    address = addresses["https" if https else "ssh"]
+        told = client.get(site_path(name)).get("git") or {}
+    addresses = {"ssh": str(told.get("ssh") or ""), "https": str(told.get("https") or "")}
+    address = addresses["https" if https else "ssh"] or addresses["https"]
     if as_json:
         print_json(addresses)
         return
@@ -39,17 +35,7 @@ def git(
             typer.echo(f"This folder is no git repository. `git init && git remote add {remote} {address}` makes it one.", err=True)
         return
     set_remote(remote, address)
-    typer.echo(f"The remote {remote} is {address}\nDeploy with: git push {remote} {branch}")
-
-
-def addresses_of(client: Client, name: str) -> dict[str, str]:
-    """{"ssh", "https"}: the site's repository. Raises UnavailableError when the platform has no such door."""
-    told = client.get(site_path(name)).get("git") or {}
-    host = urlsplit(client.place.url).hostname or "localhost"
-    return {
-        "ssh": str(told.get("ssh") or f"ssh://git@{host}:2222/{name}"),
-        "https": str(told.get("https") or f"{client.place.url}/git/{name}.git"),
-    }
+    typer.echo(f"The remote {remote} is {address}\nDeploy with: git push {remote} {told.get('default_branch') or 'main'}")
 
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:

@@ -106,6 +106,21 @@ class Settings(BaseSettings):
         """The manager's host name."""
         return f"sitewright.{self.domain}"
 
+    @property
+    def ssh_host(self) -> str:
+        """How git and ssh call this machine. NAME.localhost is this machine to browsers only; ssh asks the resolver, which may not know it."""
+        return "localhost" if self.domain == "localhost" else self.manager_host
+
+    def ssh_url(self, site: str) -> str:
+        """Where git pushes a site's code over SSH; "" where there is no such door."""
+        if not self.ssh_port:
+            return ""
+        return f"ssh://git@{self.ssh_host}{'' if self.ssh_port == 22 else f':{self.ssh_port}'}/{site}"
+
+    def git_url(self, site: str) -> str:
+        """The same over HTTPS."""
+        return f"{self.url(self.manager_host)}/{site}.git"
+
     def url(self, host: str) -> str:
         """The address that a browser uses for *host*."""
         if self.behind_tls:

@@ -75,7 +75,7 @@ class Door:
 
     def _server(self) -> DoorServer:
         keys_page = self.settings.url(self.settings.manager_host) + KEYS_PATH
-        words = greeting(self.settings.manager_host, self.settings.ssh_port)
+        words = greeting(self.settings.ssh_host, self.settings.ssh_port)
         visitor = Visitor(self.bus, Manager(self.bus), greeting=words, leave=self._open.discard)
         return DoorServer(visitor, self.limits, keys_page, self._open.add)
 

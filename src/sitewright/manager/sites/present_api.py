@@ -11,7 +11,7 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.schemas import operation_out
 from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.present_running import canary_out, sleep_out
-from sitewright.manager.sites.schemas import ChannelOut, SiteOut
+from sitewright.manager.sites.schemas import ChannelOut, GitOut, SiteOut
 from sitewright.manager.sites.state import current_operations, derive, production_channels
 from sitewright.manager.teams.allowance import Allowance
 from sitewright.manager.teams.plans import Book
@@ -46,8 +46,15 @@ def _site_out(site: Site, shown: ChannelOut, state: SiteState, operation: Operat
         release=shown.release,
         created_at=site.created_at,
         channel=shown,
+        git=git_out(site),
         operation=operation_out(operation) if operation else None,
     )
+
+
+def git_out(site: Site) -> GitOut:
+    """Where its code is."""
+    platform = settings.PLATFORM
+    return GitOut(ssh=platform.ssh_url(site.name), https=platform.git_url(site.name), default_branch=site.default_branch)
 
 
 def channel_out(channel: Channel, allowance: Allowance) -> ChannelOut:

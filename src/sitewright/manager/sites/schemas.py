@@ -64,6 +64,14 @@ class ChannelOut(Schema):
     last_request_at: datetime | None
 
 
+class GitOut(Schema):
+    """Where its code is pushed and fetched. ``ssh`` is "" where the platform has no SSH door."""
+
+    ssh: str
+    https: str
+    default_branch: str
+
+
 class SiteOut(Schema):
     """A site. ``release`` is the number of the release that visitors get; ``operation`` is what is queued or under way."""
 
@@ -76,6 +84,7 @@ class SiteOut(Schema):
     release: int | None
     created_at: datetime
     channel: ChannelOut
+    git: GitOut
     operation: OperationOut | None
 
 
