@@ -108,7 +108,7 @@ class Settings(BaseSettings):
 
     @property
     def ssh_host(self) -> str:
-        """How git and ssh call this machine. NAME.localhost is this machine to browsers only; ssh asks the resolver, which may not know it."""
+        """How git and ssh call this machine. NAME.localhost is a name for browsers; a resolver may not know it."""
         return "localhost" if self.domain == "localhost" else self.manager_host
 
     def ssh_url(self, site: str) -> str:
