@@ -232,8 +232,9 @@ class Engine(Protocol):
         """Let go of everything without ending it."""
         ...
 
-    async def start(self, spec: InstanceSpec) -> None:
-        """Start it; returns when it was started, not when it is ready. Nothing happens if that id exists. Raises EngineError."""
+    async def start(self, spec: InstanceSpec) -> bool:
+        """Start it; returns when it was started, not when it is ready: whether it is ``Observed.adopting``. Nothing happens if that id
+        exists. Raises EngineError."""
         ...
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:

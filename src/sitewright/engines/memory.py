@@ -92,14 +92,15 @@ class MemoryEngine:
         """Leave the world as it is."""
         self._sink = lambda _instance_id, _data: None
 
-    async def start(self, spec: InstanceSpec) -> None:
-        """Hold it as running. Raises EngineError for a process type in ``refuse``."""
+    async def start(self, spec: InstanceSpec) -> bool:
+        """Hold it as running; nobody adopts here. Raises EngineError for a process type in ``refuse``."""
         self.calls.append(("start", spec.id))
         if spec.id in self.world.held:
-            return
+            return False
         if spec.process in self.refuse:
             raise EngineError(f"The process “{spec.process}” could not be started.")
         self.world.held[spec.id] = _Held(spec, self.clock.now(), listens=spec.process not in self.deaf)
+        return False
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:  # noqa: ARG002 - the contract's shape
         """It ends with 143, as after TERM."""

@@ -22,6 +22,7 @@ from sitewright.orchestrator.apply_release import ReleaseApplier, UsedFolders
 from sitewright.orchestrator.apply_sleep import SleepApplier
 from sitewright.orchestrator.connections import Connections
 from sitewright.orchestrator.events import EventSpool
+from sitewright.orchestrator.folders import make_folders
 from sitewright.orchestrator.health import Prober
 from sitewright.orchestrator.logs import LogStore, Source
 from sitewright.orchestrator.memory import ChannelMemory, MemoryStore
@@ -29,9 +30,7 @@ from sitewright.orchestrator.model import Crash, Instance
 from sitewright.orchestrator.routes import Routes
 from sitewright.orchestrator.specs import instance_spec
 from sitewright.orchestrator.visits import note_hands
-from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
-from sitewright.system.ownership import make_site_folders
 from sitewright.system.processes import Runner
 
 log = logging.getLogger(__name__)
@@ -71,8 +70,8 @@ class Applier:
         self._cron = CronApplier(tools, self.launch)
         self._releases = ReleaseApplier(tools, self._spawn, used_folders)
         self._sleep = SleepApplier(tools.engine, tools.memories, tools.events, tools.clock, self._spawn)
-        self.started: Callable[[InstanceSpec], None] = lambda _: None
-        """Told of each instance that was started."""
+        self.started: Callable[[InstanceSpec, bool], None] = lambda _spec, _adopting: None
+        """Told of each instance that was started, and whether it is adopting."""
 
     @property
     def busy(self) -> int:
@@ -185,17 +184,17 @@ class Applier:
     async def launch(self, desired: DesiredChannel, memory: ChannelMemory, copy: Copy) -> None:
         """Start one instance. Raises SitewrightError; nothing is left of it then."""
         settings = self._tools.settings
-        make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+        make_folders(settings, desired)
         spec = instance_spec(settings, desired, copy.wanted, copy.id, copy.index)
         memory.instance(spec.id)
         self._tools.logs.register(spec.id, self.source(desired, f"{copy.wanted.spec.type}.{copy.index}"))
         try:
-            await self._tools.engine.start(spec)
+            adopting = await self._tools.engine.start(spec)
         except SitewrightError:
             self._tools.logs.release(spec.id)
             memory.instances.pop(spec.id, None)
             raise
-        self.started(spec)
+        self.started(spec, adopting)
 
     def _stop(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Stop) -> None:
         own = memory.instance(step.instance.id)

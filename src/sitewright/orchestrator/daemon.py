@@ -45,6 +45,8 @@ TROUBLE_SECONDS = 5.0
 AT_ONCE = 8
 """Channels converged side by side, so that one slow start does not hold up the rest."""
 COALESCE_SECONDS = 0.002
+SERVED_FIRST_SECONDS = 0.1
+"""After a wake, what can wait leaves the processors to the site that just begins."""
 JUMP_SECONDS = 1.0
 """A wall clock that is off by more against the steady one has been set."""
 MOST_ROUNDS = 4
@@ -63,7 +65,7 @@ class Orchestrator:
         self.applier = Applier(tools, self.wake, self._used_folders)
         self._view = EngineView()
         self._strays = Strays(store, self._view, tools.routes, self.applier)
-        self.applier.started = lambda spec: self._view.started(spec, tools.clock.now())
+        self.applier.started = lambda spec, adopting: self._view.started(spec, tools.clock.now(), adopting=adopting)
         self.watch = ExitWatch(self.wake)
         self._looker = Looker(tools, store, self._view, self.watch)
         self.listeners: list[Listener] = []
@@ -100,6 +102,7 @@ class Orchestrator:
             tried = desired.canary.release if desired.canary is not None else None
             releases = (desired.release, tried, self._served_release(desired))
             droplets.update(release.droplet for release in releases if release is not None)
+            droplets.update(desired.kept)
             if not desired.removed:
                 sites.add(desired.site_id)
             await asyncio.sleep(0)
@@ -345,6 +348,9 @@ class Orchestrator:
                 await asyncio.sleep(0)  # whoever waits is told before it is written down
                 with contextlib.suppress(OSError):
                     self.tools.memories.save(channel_id)
+                if memory.wake is None:
+                    asyncio.get_running_loop().call_later(SERVED_FIRST_SECONDS, self.wake, channel_id)
+                    return
         self.wake(channel_id)
 
     def visit(self, channel_id: str) -> None:

@@ -52,9 +52,9 @@ class EngineView:
         self._channels = fresh
         return frozenset(changed)
 
-    def started(self, spec: InstanceSpec, at: float) -> None:
+    def started(self, spec: InstanceSpec, at: float, *, adopting: bool) -> None:
         """An instance was started: it is there before the engine is asked again, so that nobody starts a second one meanwhile."""
-        self._put(spec.channel_id, (*self.of(spec.channel_id), Observed(spec, EngineState.RUNNING, at)))
+        self._put(spec.channel_id, (*self.of(spec.channel_id), Observed(spec, EngineState.RUNNING, at, adopting=adopting)))
 
     def done(self, channel_id: str, step: steps.Step) -> None:
         """That step was done: what was frozen, thawed or removed is."""

@@ -146,13 +146,13 @@ class DockerEngine:
 
     # --- instances ---
 
-    async def start(self, spec: InstanceSpec) -> None:
-        """Make and start its container; hand its socket over. Raises EngineError, and then nothing of it is left."""
+    async def start(self, spec: InstanceSpec) -> bool:
+        """Make and start its container; hand its socket over. Nobody adopts here. Raises EngineError, and then nothing of it is left."""
         async with self._locks[spec.id]:
-            if await self._inspect(spec.id) is not None:
-                return
-            await self._ready.start(spec)
-            self._follow(spec)
+            if await self._inspect(spec.id) is None:
+                await self._ready.start(spec)
+                self._follow(spec)
+        return False
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:
         """TERM, at most the grace, KILL. A frozen one is thawed so that it hears the TERM. Raises EngineError when it does not end."""

@@ -209,8 +209,8 @@ class SandboxEngine:
         return self._warm
 
     # --- instances ---
-    async def start(self, spec: InstanceSpec) -> None:
-        """Start it, once. Raises EngineError; then nothing of it is left."""
+    async def start(self, spec: InstanceSpec) -> bool:
+        """Start it, once; whether it adopts. Raises EngineError; then nothing of it is left."""
         ground = self._ready()
         async with self._starting.setdefault(spec.id, asyncio.Lock()):
             try:
@@ -218,6 +218,7 @@ class SandboxEngine:
                     await self._start(ground, spec)
             finally:
                 self._starting.pop(spec.id, None)
+        return self._held[spec.id].record.adopting
 
     async def _start(self, ground: Ground, spec: InstanceSpec) -> None:
         folder = Folder(self._paths.instances / spec.id)
