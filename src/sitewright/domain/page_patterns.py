@@ -7,10 +7,13 @@ Paths are compared decoded, segment by segment, without regard to slashes at the
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import unquote
 
-from sitewright.domain.pages import HeaderRule, RedirectRule
+from sitewright.domain.pages import MOST_RULES, HeaderRule, PageRules, RedirectRule
 from sitewright.errors import InvalidValueError
 
 MOST_SEGMENTS = 24
@@ -20,6 +23,11 @@ LONGEST_VALUE = 4000
 MOST_HEADERS = 30
 """Of one rule."""
 MOST_PARAMETERS = 10
+MOST_ARRANGEMENTS = 16
+"""Of `:name` among the segments of one site's patterns: a path is met in at most so many ways, whatever the rules are."""
+MOST_OF_ONE_PATTERN = 32
+MOST_CHARACTERS = 500_000
+"""Of all redirects of a site, and of all its headers."""
 STATUSES = (200, 301, 302, 303, 307, 308, 404, 410)
 ONWARD = (301, 302, 303, 307, 308)
 SPLAT = "splat"
@@ -199,3 +207,40 @@ def check_headers(rule: HeaderRule) -> Pattern:
     for name, value in rule.headers:
         check_header(name, value)
     return pattern
+
+
+R = TypeVar("R")
+
+
+def together(rules: PageRules) -> str:
+    """Why these rules cannot hold together, "" when they can. Rules that are not allowed by themselves do not count."""
+    if max(len(rules.redirects), len(rules.headers)) > MOST_RULES:
+        return f"There are more than {MOST_RULES} rules of a kind."
+    counts: dict[tuple[tuple[str, ...], str], int] = defaultdict(int)
+    arrangements: dict[int, set[tuple[bool, ...]]] = defaultdict(set)
+    redirects = list(_allowed(check_redirect, rules.redirects))
+    for pattern in (*redirects, *_allowed(check_headers, rules.headers)):
+        for depth in range(len(pattern.shape) + 1):
+            arrangements[depth].add(tuple(one == ":" for one in pattern.shape[:depth]))
+    for pattern in redirects:
+        counts[pattern.shape, pattern.rest] += 1
+    if any(len(seen) > MOST_ARRANGEMENTS for seen in arrangements.values()):
+        return f"“:name” stands in more than {MOST_ARRANGEMENTS} different arrangements."
+    if any(count > MOST_OF_ONE_PATTERN for count in counts.values()):
+        return f"More than {MOST_OF_ONE_PATTERN} redirects have the same path."
+    if max(_characters(rules)) > MOST_CHARACTERS:
+        return f"Together the rules are too long: {MOST_CHARACTERS:,} characters of a kind are the most."
+    return ""
+
+
+def _allowed(check: Callable[[R], Pattern], rules: tuple[R, ...]) -> Iterator[Pattern]:
+    for rule in rules:
+        try:
+            yield check(rule)
+        except InvalidValueError:
+            continue
+
+
+def _characters(rules: PageRules) -> tuple[int, int]:
+    headers = sum(len(name) + len(value) for one in rules.headers for name, value in one.headers)
+    return sum(len(one.path) + len(one.target) for one in rules.redirects), headers

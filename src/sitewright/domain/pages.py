@@ -62,6 +62,17 @@ class Wishes:
     env: tuple[tuple[str, str], ...] = ()
     """Defaults of variables; the channel's own go before them."""
 
+    def changed(self, own: Wishes) -> Wishes:
+        """These with what *own* says in their place."""
+        return Wishes(
+            memory_mb=tuple({**dict(self.memory_mb), **dict(own.memory_mb)}.items()),
+            cpu_millicores=tuple({**dict(self.cpu_millicores), **dict(own.cpu_millicores)}.items()),
+            count=tuple({**dict(self.count), **dict(own.count)}.items()),
+            freeze_after_seconds=self.freeze_after_seconds if own.freeze_after_seconds is None else own.freeze_after_seconds,
+            stop_after_seconds=self.stop_after_seconds if own.stop_after_seconds is None else own.stop_after_seconds,
+            env=tuple({**dict(self.env), **dict(own.env)}.items()),
+        )
+
     def __bool__(self) -> bool:
         sleeps = self.freeze_after_seconds is not None or self.stop_after_seconds is not None
         return bool(self.memory_mb or self.cpu_millicores or self.count or self.env or sleeps)

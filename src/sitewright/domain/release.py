@@ -32,10 +32,17 @@ class Blueprint:
     """Of a container image that runs as it is (`sha256:…`): there is no tree then; "" for everything else."""
     config: str = ""
     """The name of the configuration file that was followed: `sitewright.toml`, `app.json`; "" for none."""
+    channels: tuple[tuple[str, Wishes], ...] = ()
+    """What the configuration wishes for channels of these names in place of ``wishes``."""
 
     def process(self, process_type: str) -> ProcessSpec | None:
         """The process type of that name, or None."""
         return next((p for p in self.processes if p.type == process_type), None)
+
+    def wishes_for(self, channel: str) -> Wishes:
+        """What the configuration wishes for the channel of that name."""
+        own = dict(self.channels).get(channel)
+        return self.wishes if own is None else self.wishes.changed(own)
 
     @property
     def is_static(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from router.conftest import answer
 from sitewright.domain.limits import VisitLimits
 from sitewright.domain.pages import HeaderRule, PageRules, RedirectRule
 from sitewright.domain.route import Affinity, Presence
+
+from .conftest import answer
 
 
 def rules(*redirects: RedirectRule, headers: dict[str, dict[str, str]] | None = None, not_found: str = "") -> PageRules:

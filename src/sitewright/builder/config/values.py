@@ -42,7 +42,18 @@ def _text(value: object, allowed: str, longest: int = 1000) -> str:
     return value.strip()
 
 
-_UNITS: Final = {"s": 1.0, "sec": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0, "d": DAY, "day": DAY}
+_UNITS: Final = {
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "d": DAY,
+    "day": DAY,
+}
 _LONG_UNITS: Final = {**_UNITS, "w": 7 * DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
@@ -194,7 +205,7 @@ def _spa(value: object) -> str:
 
 def _texts(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict) or not value or len(value) > 30 or not all(isinstance(one, str) for one in value.values()):
-        raise _wrong(value, "a table of names and texts, like { id = \":id\" }")
+        raise _wrong(value, 'a table of names and texts, like { id = ":id" }')
     return tuple((str(name), str(text)) for name, text in value.items())
 
 
@@ -219,13 +230,13 @@ COMMAND = Kind(
 FOLDER = Kind("a folder of the repository", _folder, _STRING)
 FILE = Kind("a file below the served folder", _file, _STRING)
 FLAG = Kind("`true` or `false`", _flag, {"type": "boolean"})
-DURATION = Kind("`\"45 s\"`, `\"30 min\"`, `\"2 h\"`, or a number of seconds", lambda value: _seconds(value, _UNITS, _DURATION), _LENGTH)
-MEMORY = Kind("`\"256 MB\"`, `\"1 GB\"`", read_memory, {"type": ["string", "integer"], "examples": ["256 MB"]})
+DURATION = Kind('`"45 s"`, `"30 min"`, `"2 h"`, or a number of seconds', lambda value: _seconds(value, _UNITS, _DURATION), _LENGTH)
+MEMORY = Kind('`"256 MB"`, `"1 GB"`', read_memory, {"type": ["string", "integer"], "examples": ["256 MB"]})
 CPU = Kind("processors, `0.05` to `64`", _cpu, {"type": "number", "minimum": 0.05, "maximum": 64})
 COPIES = Kind(f"`0` to `{MOST_COPIES}`", _number(0, MOST_COPIES), {"type": "integer", "minimum": 0, "maximum": MOST_COPIES})
 FAILURES = Kind("`1` to `20`", _number(1, 20), {"type": "integer", "minimum": 1, "maximum": 20})
 HEALTH_PATH = Kind("a path, answered with 200–399", _health_path, _STRING)
-VERSION = Kind("a version or bounds: `\"3.11\"`, `\">=18,<23\"`", _version, {"type": ["string", "number"]})
+VERSION = Kind('a version or bounds: `"3.11"`, `">=18,<23"`', _version, {"type": ["string", "number"]})
 SCHEDULE = Kind("five fields of crontab(5), `@hourly`, `@daily`, `@weekly`, `@monthly`", _schedule, _STRING)
 TIMEZONE = Kind("an IANA time zone", _timezone, _STRING)
 PATTERN = Kind("a path; `:name` is one part, a last `*` all that follows, `*.css` all with that ending", _pattern, _STRING)

@@ -22,20 +22,17 @@ import hashlib
 import json
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import quote
 
-from sitewright.domain.page_patterns import Pattern, check_headers, check_redirect, parts_of
-from sitewright.domain.pages import MOST_RULES, PageRules, RedirectRule
+from sitewright.domain.page_patterns import Pattern, check_headers, check_redirect, parts_of, together
+from sitewright.domain.pages import PageRules, RedirectRule
 from sitewright.errors import InvalidValueError
 
 MAGIC = b"SWR1"
 HEAD_BYTES = 16
-MOST_BYTES = 1024 * 1024
-MOST_ARRANGEMENTS = 16
-MOST_OF_ONE_PATTERN = 32
 _SEEDS = 8
 MOST_IN_A_BUCKET = 8 * 1024
 """Bytes beside the longest record: whoever wrote rules that meet in one place gets another seed."""
@@ -54,44 +51,9 @@ class _Node:
     below: dict[str, _Node] = field(default_factory=dict)
 
 
-def problems_together(rules: PageRules) -> str:
-    """Why these rules cannot hold together, "" when they can: each for itself is checked by domain.page_patterns."""
-    if max(len(rules.redirects), len(rules.headers)) > MOST_RULES:
-        return f"There are more than {MOST_RULES} rules of a kind."
-    counts: dict[tuple[tuple[str, ...], str], int] = defaultdict(int)
-    arrangements: dict[int, set[tuple[bool, ...]]] = defaultdict(set)
-    for pattern, redirect in _patterns(rules):
-        for depth in range(len(pattern.shape) + 1):
-            arrangements[depth].add(tuple(one == ":" for one in pattern.shape[:depth]))
-        if redirect:
-            counts[pattern.shape, pattern.rest] += 1
-    if any(len(seen) > MOST_ARRANGEMENTS for seen in arrangements.values()):
-        return f"“:name” stands in more than {MOST_ARRANGEMENTS} different arrangements."
-    if any(count > MOST_OF_ONE_PATTERN for count in counts.values()):
-        return f"More than {MOST_OF_ONE_PATTERN} redirects have the same path."
-    if sum(len(one.target) + len(one.path) for one in rules.redirects) > MOST_BYTES // 2 or _header_characters(rules) > MOST_BYTES // 4:
-        return f"Together the rules are too long: {MOST_BYTES // 2048} KiB of redirects and half of that of headers are the most."
-    return ""
-
-
-def _header_characters(rules: PageRules) -> int:
-    return sum(len(name) + len(value) for one in rules.headers for name, value in one.headers)
-
-
 def compiled(rules: PageRules) -> bytes:
     """The file. What is not allowed is left out: the builder has said so to whoever wrote it."""
-    return _file(rules) if not problems_together(rules) else _file(PageRules(not_found=rules.not_found))
-
-
-def _patterns(rules: PageRules) -> Iterable[tuple[Pattern, bool]]:
-    for redirect in rules.redirects:
-        pattern = _allowed(check_redirect, redirect)
-        if pattern is not None:
-            yield pattern, True
-    for header in rules.headers:
-        pattern = _allowed(check_headers, header)
-        if pattern is not None:
-            yield pattern, False
+    return _file(rules) if not together(rules) else _file(PageRules(not_found=rules.not_found))
 
 
 def _allowed(check: Callable[[R], Pattern], rule: R) -> Pattern | None:
