@@ -134,6 +134,8 @@ def pull(found: dict[str, Any]) -> HookEvent:
     if action is None:
         return Ignored(f"A pull request that was “{said[:30]}” changes nothing here.")
     one = found.get("pull_request")
+    if reading.text(one, "state") == "closed":
+        action = PullAction.CLOSED  # somebody edits the title of one that is over
     number = reading.number(found, "number") or reading.number(one, "number")
     commit, branch = reading.commit(one, "head", "sha"), reading.branch(reading.inner(one, "head", "ref"))
     base, head = _repository(one, "base"), _repository(one, "head")

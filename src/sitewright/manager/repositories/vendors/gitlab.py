@@ -104,6 +104,8 @@ def _merge_request(found: dict[str, Any]) -> HookEvent:
     action = _ACTIONS.get(said)
     if action is None:
         return Ignored(f"A merge request with “{said[:30]}” changes nothing here.")
+    if reading.text(one, "state") in {"closed", "merged"}:
+        action = PullAction.CLOSED  # somebody edits one that is over
     number, commit = reading.number(one, "iid"), reading.commit(one, "last_commit", "id")
     branch = reading.branch(reading.inner(one, "source_branch"))
     target = reading.number(one, "target_project_id")
