@@ -66,6 +66,11 @@ class DesiredChannel:
     disk_bytes: int = 0
     """The most that its data and live folder may take together; 0 is the platform's own bound (``Settings.site_disk_mb``)."""
 
+    data_channel: str = ""
+    """The channel of the same site whose data folder it uses; "" is its own."""
+    kept: tuple[str, ...] = ()
+    """Digests of the droplets that it can return to: they stay on the node although nothing runs from them."""
+
     def scale_of(self, process_type: str) -> ProcessScale:
         """The wanted scale of that process type; one copy when the channel says nothing."""
         for scale in self.scale:

@@ -13,13 +13,12 @@ from sitewright.engines.base import JobResult
 from sitewright.errors import SitewrightError
 from sitewright.orchestrator import folders, steps
 from sitewright.orchestrator.canary import judge
+from sitewright.orchestrator.folders import make_folders
 from sitewright.orchestrator.logs import Source
 from sitewright.orchestrator.memory import ChannelMemory
 from sitewright.orchestrator.model import RELEASE_COMMAND, Hook, HookState, Tree
 from sitewright.orchestrator.problems import in_full
 from sitewright.orchestrator.specs import hook_spec
-from sitewright.system.accounts import tenant_uid
-from sitewright.system.ownership import make_site_folders
 
 if TYPE_CHECKING:
     from sitewright.orchestrator.apply import Tools
@@ -80,7 +79,7 @@ class ReleaseApplier:
         reason = "could not be run"
         self._tools.logs.register(job.id, Source(settings.paths.channel_logs(desired.site_id, desired.channel), RELEASE_COMMAND))
         try:
-            make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+            make_folders(settings, desired)
             reason = _failure(await self._tools.engine.run(job), step)
         except SitewrightError as error:
             reason = f"could not be run: {error}"

@@ -15,6 +15,7 @@ from sitewright.domain.events import EventKind
 from sitewright.domain.limits import MIB
 from sitewright.engines.base import EngineState
 from sitewright.orchestrator.daemon import Orchestrator
+from sitewright.orchestrator.specs import data_of
 from sitewright.system import disk
 from sitewright.system.accounts import is_root, tenant_uid
 
@@ -93,7 +94,7 @@ class DiskGuard:
         nameless = disk.nameless(settings.home.stat().st_dev) if is_root() else {}
         found = []
         for channel in channels:
-            paths = (settings.paths.live_folder(channel.site_id, channel.channel), settings.paths.data(channel.site_id, channel.channel))
+            paths = (settings.paths.live_folder(channel.site_id, channel.channel), data_of(settings.paths, channel))
             limit = self.limit_of(channel)
             named = sum(disk.occupied(path, FAR_TOO_MUCH * limit) for path in paths)
             found.append(Held(channel, nameless.get(tenant_uid(settings.uid_base, channel.number), 0) + named, limit))

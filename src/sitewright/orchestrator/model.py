@@ -237,6 +237,7 @@ def _fingerprint(desired: DesiredChannel, release: Release, spec: ProcessSpec, s
         "site": desired.site_name,
         "host": desired.hosts[:1],
         "env": sorted((*release.blueprint.env, *desired.env)),
+        **({"data": desired.data_channel} if desired.data_channel else {}),
         "spec": asdict(spec),
         "limits": asdict(scale.limits),
     }

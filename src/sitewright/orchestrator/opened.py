@@ -13,11 +13,10 @@ from sitewright.domain.states import Mode
 from sitewright.engines.base import SOCKET_PATH, EngineState, ExecSession, Observed, TerminalSize
 from sitewright.errors import ConflictError, NotFoundError
 from sitewright.orchestrator.daemon import Orchestrator
+from sitewright.orchestrator.folders import make_folders
 from sitewright.orchestrator.one_off import OneOffs
 from sitewright.orchestrator.relay_inside import relay_argv
 from sitewright.orchestrator.specs import files_spec
-from sitewright.system.accounts import tenant_uid
-from sitewright.system.ownership import make_site_folders
 
 ENV = "/usr/bin/env"
 
@@ -93,7 +92,7 @@ class Openings:
     async def _files(self, request: ExecOpen) -> Opened:
         desired = self._live(request.channel_id)
         settings = self._tools.settings
-        make_site_folders(settings.paths, desired.site_id, desired.channel, tenant_uid(settings.uid_base, desired.number))
+        make_folders(settings, desired)
         talk = await self._tools.engine.converse(files_spec(settings, desired, request.argv, new_id()))
         text = f"Files of {desired.channel} were opened with {as_told(told_program(request.argv))}."
         return Opened(talk, desired.site_id, EventKind.FILES_OPENED, text, read_error=talk.read_error)

@@ -30,6 +30,11 @@ def tree_of(paths: Paths, desired: DesiredChannel, serving: Serving) -> Path:
     return paths.release(desired.site_id, desired.channel, serving.release.number)
 
 
+def data_of(paths: Paths, desired: DesiredChannel) -> Path:
+    """The folder on the host that it keeps its data in: its own, or that of the channel whose data it shares."""
+    return paths.data(desired.site_id, desired.data_channel or desired.channel)
+
+
 def wanted_trees(desired: DesiredChannel) -> tuple[Serving, ...]:
     """What is to run from the channel's folders: its release, and one on trial."""
     tried = desired.canary.release if desired.canary is not None else None
@@ -46,7 +51,7 @@ def _box(settings: Settings, desired: DesiredChannel, release: Release, wanted: 
         env=tuple(sorted({**environment(desired, release, url), **extra}.items())),
         mounts=(
             Mount(tree_of(paths, desired, Serving(release, desired.mode)), APP_DIRECTORY, writable=live),
-            Mount(paths.data(desired.site_id, desired.channel), DATA_DIRECTORY, writable=True),
+            Mount(data_of(paths, desired), DATA_DIRECTORY, writable=True),
         ),
         limits=wanted.scale.limits,
         stack=release.blueprint.stack or "host",
@@ -93,7 +98,7 @@ def files_spec(settings: Settings, desired: DesiredChannel, argv: tuple[str, ...
         env=(),
         mounts=(
             Mount(paths.live_folder(desired.site_id, desired.channel), APP_DIRECTORY, writable=True),
-            Mount(paths.data(desired.site_id, desired.channel), DATA_DIRECTORY, writable=True),
+            Mount(data_of(paths, desired), DATA_DIRECTORY, writable=True),
         ),
         limits=FILES_LIMITS,
         network=False,
