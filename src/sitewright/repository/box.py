@@ -6,11 +6,12 @@ git never runs outside of one: what is in a repository is its pushers' to choose
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import shlex
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,15 @@ from sitewright.domain.limits import MIB, Limits
 from sitewright.engines.base import Conversation, Engine, Exit, JobSpec, Mount, Sandboxed
 from sitewright.errors import EngineError, QuotaError
 from sitewright.repository.place import Place
+from sitewright.repository.upkeep import Upkeep, told_of
 from sitewright.system.ownership import make_folder
 
 GIT_LIMITS = Limits(memory_bytes=512 * MIB, cpu_millicores=1000, pids=32, open_files=1024, scratch_bytes=64 * MIB)
 ASK_SECONDS = 30.0
+TIDY_SECONDS = 900.0
 MOST_OUTPUT = 8 * MIB
+_LAST_OWN_CODE = 128
+"""Above is who was ended by a signal."""
 _INSIDE = Path(__file__).with_name("inside")
 
 
@@ -64,6 +69,8 @@ class Boxes:
         self._paths = settings.paths
         self._engine = engine
         self._tools: Path | None = None
+        self.upkeep = Upkeep(settings.paths.node / "repositories", settings.paths.repository, self._tidy)
+        self._most_bytes = settings.repository_mb * MIB
 
     @property
     def tools(self) -> Path:
@@ -88,21 +95,41 @@ class Boxes:
         sandboxed = Sandboxed(place.uid, line, environment, mounts, GIT_LIMITS, network=box.network, workdir="/tmp")  # noqa: S108
         return JobSpec(new_id(), sandboxed, box.seconds)
 
-    async def converse(self, place: Place, box: Box) -> Conversation:
-        """Start it with its streams in our hands. Raises EngineError."""
-        return await self._engine.converse(self.job(place, box))
+    @contextlib.asynccontextmanager
+    async def conversing(self, place: Place, box: Box) -> AsyncIterator[Conversation]:
+        """Start it with its streams in our hands; at the end of this nothing of it runs. Raises EngineError."""
+        async with contextlib.AsyncExitStack() as stack:
+            by_itself = await stack.enter_async_context(self.upkeep.writing(place)) if box.writable else None
+            talk = await self._engine.converse(self.job(place, box))
+            try:
+                yield talk
+            finally:
+                await talk.kill()
+                if by_itself is not None and 0 <= (await talk.wait()).code <= _LAST_OWN_CODE:
+                    by_itself()
 
     async def ask(self, place: Place, box: Box, told: bytes = b"") -> Answer:
         """Run it to its end with *told* as its input. Raises EngineError, QuotaError when it says more than is taken."""
-        talk = await self.converse(place, box)
+        async with self.conversing(place, box) as talk:
+            return await _ask(talk, told, box.seconds)
+
+    async def _tidy(self, place: Place, mode: str) -> dict[str, object]:
+        box = Box(commands.script("tidy", mode, str(self._most_bytes)), writable=True, seconds=TIDY_SECONDS)
+        talk = await self._engine.converse(self.job(place, box))
         try:
-            async with asyncio.timeout(box.seconds + 30):
-                _, output, error = await asyncio.gather(_tell(talk, told), _all(talk.read), _all(talk.read_error))
-            return Answer(await talk.wait(), output, error.decode(errors="replace"))
-        except TimeoutError as late:
-            raise EngineError("git did not come to an end.", resolution="Try again.") from late
+            answer = await _ask(talk, b"", TIDY_SECONDS)
         finally:
             await talk.kill()
+        return told_of(answer.output, answer.error)
+
+
+async def _ask(talk: Conversation, told: bytes, seconds: float) -> Answer:
+    try:
+        async with asyncio.timeout(seconds + 30):
+            _, output, error = await asyncio.gather(_tell(talk, told), _all(talk.read), _all(talk.read_error))
+        return Answer(await talk.wait(), output, error.decode(errors="replace"))
+    except TimeoutError as late:
+        raise EngineError("git did not come to an end.", resolution="Try again.") from late
 
 
 async def _tell(talk: Conversation, told: bytes) -> None:

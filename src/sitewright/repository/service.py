@@ -55,7 +55,12 @@ class Repositories:
     async def open(self) -> None:
         """Clean away what a node process that has died left half done."""
         await asyncio.to_thread(self.places.sweep)
+        self.boxes.upkeep.open()
         self.sessions.pushes.open()
+
+    async def run(self) -> None:
+        """Look after repositories until cancelled."""
+        await self.boxes.upkeep.run()
 
     async def close(self) -> None:
         """End all connections and fetches."""

@@ -37,7 +37,6 @@ class _Session:
     place: Place
     moved_at: float
     task: asyncio.Task[None] | None = None
-    talk: Conversation | None = None
     ended: bool = False
     opened: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -88,8 +87,7 @@ class GitSessions:
                 box = await self._box(session, stack)
                 stream = await near_end(self._bus, self._settings.node, session.request.session)
                 stack.push_async_callback(stream.close)
-                session.talk = talk = await self._boxes.converse(session.place, box)
-                stack.push_async_callback(talk.kill)
+                talk = await stack.enter_async_context(self._boxes.conversing(session.place, box))
                 stream.killed = lambda: self._drop(session)
                 session.opened.set_result(None)
                 code = await self._pass_on(session, talk, stream)

@@ -256,7 +256,12 @@ async def git_lab(**settings: object) -> AsyncIterator[GitLab]:
     hub = MemoryHub()
     node, outside = MemoryBus(hub), MemoryBus(hub)
     sinks: list[Callable[[str, bytes], None]] = []
-    await engine.open(lambda job, data: [sink(job, data) for sink in sinks] and None)
+
+    def hear(job: str, data: bytes) -> None:
+        for sink in sinks:
+            sink(job, data)
+
+    await engine.open(hear)
     repositories = Repositories(values, engine, node, SystemClock())
     await repositories.open()
     lab = GitLab(values, engine, hub, outside, repositories, folder, sinks=sinks)

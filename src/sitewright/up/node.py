@@ -226,7 +226,7 @@ async def _until_stopped(node: Node, stop: asyncio.Event) -> None:
     guard, traffic = DiskGuard(node.orchestrator), TrafficFollower(node.settings.paths)
     takers = (node.orchestrator.note_traffic, node.limits.note_traffic)
     work: list[Awaitable[object]] = [node.orchestrator.run(), node.reporter.run(), guard.run(), node.limits.run()]
-    work += [traffic.run(takers), stop.wait()]
+    work += [traffic.run(takers), node.repositories.run(), stop.wait()]
     tasks = [asyncio.ensure_future(item) for item in work]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     # From now on whoever asks waits for the next node; who has asked is answered by this one.

@@ -24,7 +24,11 @@ async def bench(lab: GitLab) -> AsyncIterator[Workbench]:
 
     builder = Builder(lab.settings, lab.engine, SystemClock(), SystemRunner(), notify)
     builder.commit_tree = lab.repositories.folders.commit_tree
-    lab.sinks.append(lambda job, data: builder.feed(job, data) and None)
+
+    def hear(job: str, data: bytes) -> None:
+        builder.feed(job, data)
+
+    lab.sinks.append(hear)
     await builder.open()
     yield Workbench(lab.settings, lab.engine, builder, reports)
     await builder.close()

@@ -1,0 +1,97 @@
+"""Runs inside the box, as the site's user: remove what a killed git has left, and pack and prune. Standard library only.
+
+Arguments: `sweep`, or `tidy` and how many bytes the repository may take. Nobody else writes to the repository meanwhile. Prints one line
+of JSON: what was removed, and whether it was packed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+REPOSITORY = "/repo.git"
+PUSHES = "refs/sitewright/pushes"
+OLD_PUSH_SECONDS = 6 * 3600
+"""No operation lasts so long: whoever pushed it was killed before it could take its reference back."""
+MOST_PACKS, MOST_LOOSE = 20, 2000
+OLD_SECONDS = 7 * 86400
+FULL = 0.8
+NOTE = "tidied"
+
+
+def sweep() -> int:
+    """Locks, quarantined packs and unfinished files; how many."""
+    found = [path for place in ("*.lock", "refs/**/*.lock", "objects/info/*.lock") for path in glob.glob(place, recursive=True)]
+    for place in ("objects/tmp_objdir-*", "objects/incoming-*", "objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/??/tmp_obj_*"):
+        found += glob.glob(place)
+    for path in found:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+    return len(found)
+
+
+def expire(now: float) -> int:
+    """Hidden references of pushes that nobody follows any more; how many are left."""
+    left = 0
+    for folder, _, names in os.walk(PUSHES):
+        for name in names:
+            path = os.path.join(folder, name)
+            if now - os.lstat(path).st_mtime > OLD_PUSH_SECONDS:
+                os.unlink(path)
+            else:
+                left += 1
+    return left
+
+
+def size() -> int:
+    total = 0
+    for folder, _, names in os.walk("."):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
+def wants(now: float, most_bytes: int) -> str:
+    """How old unreachable objects must be to go; "" when there is nothing to do."""
+    packs = len(glob.glob("objects/pack/*.pack"))
+    loose = len(glob.glob("objects/??/*"))
+    if size() > FULL * most_bytes:
+        return "2.hours.ago"
+    last = os.stat(NOTE).st_mtime if os.path.exists(NOTE) else 0.0
+    return "3.days.ago" if packs > MOST_PACKS or loose > MOST_LOOSE or (packs + loose > 1 and now - last > OLD_SECONDS) else ""
+
+
+def tidy(most_bytes: int) -> dict[str, object]:
+    now = time.time()
+    result: dict[str, object] = {"swept": sweep(), "packed": False}
+    if expire(now):
+        # Packed references have no age, so pushes under way are waited for.
+        return result
+    until = wants(now, most_bytes)
+    if until:
+        argv = ("/usr/bin/git", "-c", "gc.reflogExpire=now", "gc", "-q", f"--prune={until}")
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        result["packed"] = done.returncode == 0
+        result["problem"] = done.stderr.decode("utf-8", "replace")[-300:] if done.returncode else ""
+        with open(NOTE, "w", encoding="utf-8"):
+            pass
+    return result
+
+
+def main() -> None:
+    os.chdir(REPOSITORY)
+    print(json.dumps(tidy(int(sys.argv[2])) if sys.argv[1] == "tidy" else {"swept": sweep()}))
+
+
+if __name__ == "__main__":
+    main()
