@@ -6,6 +6,7 @@ Adding a line on top rotates: old values stay readable, new ones use the new key
 from __future__ import annotations
 
 import hashlib
+import hmac
 from functools import cache
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def _fernet(keys: tuple[str, ...]) -> object:
     from cryptography.fernet import Fernet, MultiFernet  # noqa: PLC0415
 
     return MultiFernet([Fernet(key) for key in keys])
+
+
+def keyed_digest(keys: tuple[str, ...], text: str) -> str:
+    """A digest of *text* that nobody can guess *text* by who has not the key file. The oldest key makes it, so that it stays the same when
+    a new key is put on top."""
+    return hmac.new(b"sitewright digest " + keys[-1].encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def encrypt(keys: tuple[str, ...], text: str) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 
 from sitewright.domain.operation import OperationKind
 from sitewright.manager.operations.handlers import Handler
-from sitewright.manager.operations.kinds import canary, change, delete, deploy, env, power, publish, rename, rollback, sync
+from sitewright.manager.operations.kinds import adopt, canary, change, channel, delete, deploy, env, power, publish, rename, rollback, sync
 
 
 @cache
@@ -27,6 +27,8 @@ def all_handlers() -> Mapping[OperationKind, Handler]:
         canary.Promote(),
         canary.Abort(),
         publish.Publish(),
+        adopt.Adopt(),
+        channel.ChangeChannel(),
         delete.Delete(),
         sync.Sync(),
     )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from sitewright.domain.events import as_told
 from sitewright.domain.states import Mode, Power
 from sitewright.errors import ConflictError, NotFoundError
+from sitewright.manager.keys import keyed_digest
 from sitewright.manager.releases.models import Release, Trial
 from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites.blueprints import blueprint_of
+from sitewright.manager.sites.desired import environment
 from sitewright.manager.sites.models import Channel
 
 
@@ -56,12 +60,18 @@ def release_to_return_to(channel: Channel, number: int | None) -> Release:
     if wanted.id == channel.release_id:
         raise ConflictError(f"Release {number} is the one that visitors get already.")
     if wanted.id not in kept_releases(channel):
-        raise ConflictError(
-            f"The files of release {number} are not kept any more.",
-            details="Only those of the newest few releases are.",
-            resolution="Deploy its source again.",
-        )
+        raise gone(wanted)
     return wanted
+
+
+def gone(release: Release) -> ConflictError:
+    """It cannot be returned to: its files were given up."""
+    when = f" since {release.gone_at:%Y-%m-%d}" if release.gone_at else ""
+    return ConflictError(
+        f"The files of release {release.number} are not kept any more{when}.",
+        details="Only those of the newest few releases are.",
+        resolution="Deploy its source again.",
+    )
 
 
 def by_commit(release: Release) -> str:
@@ -74,8 +84,16 @@ def _now() -> datetime:
 
 
 def went_live(release: Release) -> None:
-    """Visitors get it from now on."""
-    Release.objects.filter(id=release.id).update(live_at=_now())
+    """Visitors get it from now on, with the channel's present variables; what it pushes out of the number that is kept is given up."""
+    channel = Channel.objects.select_related("site").get(id=release.channel_id)
+    Release.objects.filter(id=release.id).update(live_at=_now(), variables=digests(channel))
+    kept = kept_releases(channel)
+    Release.objects.filter(channel=channel, gone_at=None).exclude(droplet="").exclude(id__in=kept).update(gone_at=_now())
+
+
+def digests(channel: Channel) -> dict[str, str]:
+    """Name → a keyed digest of each variable: whether one has changed can be told from it, what it was cannot."""
+    return {name: keyed_digest(settings.ENCRYPTION_KEYS, f"{name}\0{value}") for name, value in environment(channel)}
 
 
 def judged(release_id: str, trial: Trial, reason: str = "") -> None:

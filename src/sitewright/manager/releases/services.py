@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import F
 
 from sitewright.bus.messages import BuildRequest, BuildStatus, Source
-from sitewright.domain.release import KEPT_RELEASES
 from sitewright.domain.states import BuildState, Mode
 from sitewright.manager.accounts.models import User
 from sitewright.manager.releases.models import Build, Release
@@ -114,7 +113,8 @@ def _seconds(build: Build) -> float:
 
 
 def kept_releases(channel: Channel) -> frozenset[str]:
-    """Ids of the releases that the channel can return to: the live one, the one on trial, the newest few; other droplets are collected."""
-    newest = Release.objects.filter(channel=channel).exclude(droplet="").order_by("-number").values_list("id", flat=True)
+    """Ids of the releases that the channel can return to: the live one, the one on trial, the newest few; other droplets are collected,
+    and what was given up once stays so."""
+    newest = Release.objects.filter(channel=channel, gone_at=None).exclude(droplet="").order_by("-number").values_list("id", flat=True)
     used = (one for one in (channel.release_id, channel.canary_release_id) if one)
-    return frozenset((*newest[:KEPT_RELEASES], *used))
+    return frozenset((*newest[: max(channel.site.keep_releases, 1)], *used))

@@ -66,7 +66,17 @@ def desired_of(channel: Channel) -> DesiredChannel:
         max_surge=channel.max_surge,
         visits=visits_of(allowance, channel.visits),
         disk_bytes=allowance.disk_bytes,
+        data_channel=channel.data_of.name if channel.data_of else "",
+        kept=_kept_droplets(channel),
     )
+
+
+def _kept_droplets(channel: Channel) -> tuple[str, ...]:
+    """Of releases that it can return to."""
+    from sitewright.manager.releases.services import kept_releases  # noqa: PLC0415 - builds need environments
+
+    rows = Release.objects.filter(id__in=kept_releases(channel)).exclude(droplet="")
+    return tuple(sorted(set(rows.values_list("droplet", flat=True))))
 
 
 def _canary(channel: Channel) -> Canary | None:
@@ -116,5 +126,5 @@ def push(channel_id: str) -> None:
     if tomb is not None:
         tell(tomb.node, removed_desired(tomb))
         return
-    channel = Channel.objects.select_related("site__team", "release", "canary_release").get(id=channel_id)
+    channel = Channel.objects.select_related("site__team", "release", "canary_release", "data_of").get(id=channel_id)
     tell(channel.node, desired_of(channel))

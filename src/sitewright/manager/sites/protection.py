@@ -56,6 +56,14 @@ def check_role(user: User, channel: Channel) -> None:
     )
 
 
+def check_owner(user: User, channel: Channel) -> None:
+    """Raise ForbiddenError unless *user* owns the channel's site: who may deploy is for nobody else to say."""
+    if not channels_for(user, Role.OWNER).filter(id=channel.id).exists():
+        raise ForbiddenError(
+            "Who may deploy to a channel is set by owners of the team.", details="It needs the role owner.", resolution="Ask one of them."
+        )
+
+
 def frozen_until(channel: Channel) -> datetime | None:
     """Until when nothing is deployed to it; None when that is over, or was never asked for."""
     until = channel.frozen_until

@@ -142,7 +142,7 @@ class Way:
     replace: bool = False
 
 
-def _params_of(way: Way) -> dict[str, Any]:
+def way_params(way: Way) -> dict[str, Any]:
     if not 0 <= way.percent < 100:
         raise InvalidValueError(f"{way.percent:g} % of the requests cannot go on trial.", details="More than 0 and less than 100 can.")
     params: dict[str, Any] = {"canary_slots": Canary.slots_of(way.percent)} if way.percent else {}
@@ -163,7 +163,7 @@ def deploy(user: User, site: Site, source: Source, key: str = "", way: Way | Non
         raise trial_is_on()
     if way.percent:
         can_try(channel)
-    params = {"source": check_source(user, source), **_params_of(way)}
+    params = {"source": check_source(user, source), **way_params(way)}
     if isinstance(source, CommitSource) and source.branch not in {"", channel.branch}:
         raise InvalidValueError(f"“{channel.name}” does not follow the branch “{source.branch[:60]}”.", resolution="Name no branch.")
     trail(user, "site.deploy", site.id, site.name, channel=channel.name)

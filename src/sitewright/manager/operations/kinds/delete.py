@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from sitewright.bus.messages import ChannelQuery, Heartbeat
 from sitewright.domain.operation import OperationKind
-from sitewright.errors import ConflictError, NotFoundError
+from sitewright.errors import ConflictError
 from sitewright.manager.audit.services import trail
-from sitewright.manager.bus import NodeClient
 from sitewright.manager.operations.handlers import Context, Done, Outcome, StepPlan, Wait
+from sitewright.manager.operations.kinds.burial import bury, still_there
 from sitewright.manager.operations.models import Operation
-from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import desired
 from sitewright.manager.sites.models import Channel, RemovedChannel, Site
 
@@ -31,9 +29,9 @@ class Delete:
             with context.fenced():
                 for channel in channels:
                     desired.change(channel, power="off")
-                    _bury(channel)
+                    bury(channel)
                 context.remember(told=True)
-        left = [tomb for channel in channels if (tomb := RemovedChannel.objects.get(id=channel.id)) and _still_there(tomb)]
+        left = [tomb for channel in channels if (tomb := RemovedChannel.objects.get(id=channel.id)) and still_there(tomb)]
         return Wait(1.0, "Waiting until nothing of it runs.") if left else Done()
 
     def _forget(self, context: Context) -> Outcome:
@@ -48,25 +46,10 @@ class Delete:
     def undo(self, context: Context, reason: str) -> None:  # noqa: ARG002 - the contract
         """What is deleted is deleted; the site stays in the list, and can be deployed or deleted again."""
         with context.fenced():
-            RemovedChannel.objects.filter(site_id=context.operation.site_id).delete()
+            living = Channel.objects.filter(site_id=context.operation.site_id)
+            RemovedChannel.objects.filter(id__in=living.values("id")).delete()
 
     def check_cancel(self, operation: Operation) -> None:
         """Too late once the node was told."""
         if operation.params.get("found", {}).get("remove"):
             raise ConflictError("It is too late: files are being deleted.")
-
-
-def _bury(channel: Channel) -> None:
-    site = channel.site
-    fields = {"site_id": site.id, "site_name": site.name, "number": site.number, "name": channel.name}
-    RemovedChannel.objects.update_or_create(id=channel.id, defaults={**fields, "generation": channel.generation, "node": channel.node})
-
-
-def _still_there(tomb: RemovedChannel) -> bool:
-    """Tell the node to remove it, and ask whether it has."""
-    desired.tell(tomb.node, desired.removed_desired(tomb))
-    try:
-        answer = NodeClient(runtime().bus, tomb.node).ask("channel.state", ChannelQuery(channel_id=tomb.id), Heartbeat)
-    except NotFoundError:
-        return False
-    return any(one.channel_id == tomb.id and one.applied < tomb.generation for one in answer.channels)

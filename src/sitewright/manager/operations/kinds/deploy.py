@@ -136,8 +136,11 @@ class Deploy:
         if isinstance(outcome, Done):
             move_branch(context, channel_of(context), _source(context), release.commit)
             went_live(release)
-            happened(context.operation, EventKind.DEPLOYED, f"Release {release.number} is live{by_commit(release)}.")
+            self._told_live(context, release)
         return outcome
+
+    def _told_live(self, context: Context, release: Release) -> None:
+        happened(context.operation, EventKind.DEPLOYED, f"Release {release.number} is live{by_commit(release)}.")
 
     @staticmethod
     def _switch_all(context: Context, release: Release) -> Outcome:
