@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-_hidden = [name for name in ("fido2", "pkcs11", "gssapi", "uvloop") if name not in sys.modules]
+_hidden = [name for name in ("fido2", "pkcs11", "gssapi", "uvloop", "bcrypt", "nacl", "asyncssh.crypto.x509") if name not in sys.modules]
 for _name in _hidden:
     sys.modules[_name] = None  # type: ignore[assignment]
 try:
