@@ -14,8 +14,8 @@ from sitewright.builder.artefacts import Distribution, artefacts_of, read_listed
 from sitewright.builder.bench import Bench, BenchSpec, StepFailedError, Subscribe
 from sitewright.builder.beside import with_places
 from sitewright.builder.commits import Shelf, fetch_commit, fetch_git
-from sitewright.builder.detect import detect
 from sitewright.builder.droplet import LISTED, Sealed, SealOrder, seal, store_droplet
+from sitewright.builder.following import Following
 from sitewright.builder.log import BuildLog
 from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
@@ -99,6 +99,7 @@ class BuildRun:
         self._work = self._paths.builds / request.build_id / "work"
         self._in_place = isinstance(request.source, FolderSource)
         self._tree = self._paths.live_folder(request.site_id, request.channel) if self._in_place else self._work / "tree"
+        self._following = Following(request, self._tree, self._work, log.say)
         self._cache = self._paths.caches / request.site_id
         self.cache = caches.folder_of(self._cache, request.channel, foreign=request.foreign)
         self.searched = searched(values_of(request.env, request.secrets))
@@ -152,6 +153,7 @@ class BuildRun:
         await self._report("Building")
         await self._build(pack, plan)
         blueprint = make_blueprint(pack, await asyncio.to_thread(survey, self._tree), STACK)
+        blueprint = await self._following.finish(blueprint)
         await self._report("Packing")
         sealed = await self._seal(pack, blueprint)
         await asyncio.to_thread(check_served, self._tree, blueprint.static_root or "")
@@ -215,11 +217,11 @@ class BuildRun:
         return commit
 
     async def _decide(self) -> tuple[PackPlan, BuildPlan]:
-        tree = await asyncio.to_thread(survey, self._tree)
-        pack = detect(tree, Toolchain())
+        tree = await self._following.survey()
+        pack = self._following.plan(tree)
         for runtime in pack.needs:
             await self._ensure(runtime)
-        pack = detect(tree, await self._toolchain(pack.needs))
+        pack = self._following.plan(tree, await self._toolchain(pack.needs))
         if not self._live:
             pack = with_places(pack, tree)
         for note in pack.notes:

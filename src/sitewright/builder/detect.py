@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sitewright.builder.config.follow import adjusted, has_web, with_lines
+from sitewright.builder.config.model import NO_CONFIG, SiteConfig
 from sitewright.builder.packs.base import Pack, PackPlan, Toolchain
 from sitewright.builder.packs.node import node_pack
 from sitewright.builder.packs.php import php_pack
@@ -15,16 +17,27 @@ PACKS: tuple[Pack, ...] = (php_pack, mkdocs_pack, pelican_pack, sphinx_pack, pyt
 """Asked in this order; the first that recognises the tree builds it. docs/reference/builder.md shows the same order."""
 
 
-def detect(tree: Tree, toolchain: Toolchain) -> PackPlan:
-    """The plan of the pack that recognises *tree*. Raises BuildError that says what to add when none does."""
-    for pack in PACKS:
-        found = pack(tree, toolchain)
-        if found is not None:
-            return found
+def detect(tree: Tree, toolchain: Toolchain, config: SiteConfig = NO_CONFIG) -> PackPlan:
+    """The plan of the pack that recognises *tree*, as *config* wants it. Raises BuildError that says what to add when none does."""
+    merged = with_lines(tree, config)
+    own_web = has_web(merged)
+    found = _recognised(merged if own_web else tree, toolchain)
+    if found is None and config.build.output is not None:
+        found = PackPlan(pack="static", title="static site", notes=(f"{config.file} says what is served: this is a static site.",))
+    if found is not None:
+        return adjusted(found, config, toolchain, own_web=own_web)
+    raise _unknown(tree)
+
+
+def _recognised(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
+    return next((found for found in (pack(tree, toolchain) for pack in PACKS) if found is not None), None)
+
+
+def _unknown(tree: Tree) -> BuildError:
     if not tree.files:
-        raise BuildError("The source is empty.", resolution="Add an index.html or your app's files, and deploy again.")
+        return BuildError("The source is empty.", resolution="Add an index.html or your app's files, and deploy again.")
     shown = ", ".join(sorted({name.split("/")[0] + ("/" if "/" in name else "") for name in tree.files})[:12])
-    raise BuildError(
+    return BuildError(
         "Nothing here says what kind of site this is.",
         details=f"Found: {shown}.",
         resolution="Add an index.html (static site), requirements.txt (Python), package.json (Node), index.php (PHP), a "

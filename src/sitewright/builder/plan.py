@@ -85,7 +85,8 @@ def _from_output(pack: PackPlan, layout: Layout, built: Tree, stack: str) -> Blu
     server = built.first(*layout.servers)
     if server:
         web = ProcessSpec(type="web", command=f"exec node {server}", listen=Listen.PORT, adopts=True)
-        return Blueprint(pack=pack.pack, stack=stack, processes=(web,), env=layout.server_env)
+        processes = pack.processes if any(one.type == "web" for one in pack.processes) else (web, *pack.processes)
+        return Blueprint(pack=pack.pack, stack=stack, processes=processes, env=layout.server_env)
     root = next((folder for folder in layout.candidates if built.has(f"{folder}/index.html")), None)
     if root is None:
         # Angular and others make a folder with the project's name.
@@ -99,4 +100,4 @@ def _from_output(pack: PackPlan, layout: Layout, built: Tree, stack: str) -> Blu
         )
     pages = [name for name in built.files if name.startswith(f"{root}/") and name.endswith(".html")]
     fallback = "index.html" if layout.spa and pages == [f"{root}/index.html"] else ""
-    return Blueprint(pack=pack.pack, stack=stack, static_root=root, fallback=fallback, env=pack.env)
+    return Blueprint(pack=pack.pack, stack=stack, processes=pack.processes, static_root=root, fallback=fallback, env=pack.env)

@@ -18,6 +18,7 @@ READ_NAMES = frozenset(
         *("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "setup.cfg", "Pipfile", "manage.py"),
         *("package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "pnpm-workspace.yaml"),
         *("composer.json", "composer.lock", "mkdocs.yml", "mkdocs.yaml", "Procfile", "production.ini", "Pipfile.lock", "poetry.lock"),
+        *("sitewright.toml", "app.json"),
     }
 )
 """Files whose text detection may need, in the first two folders."""

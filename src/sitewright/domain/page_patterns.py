@@ -26,7 +26,7 @@ MOST_PARAMETERS = 10
 MOST_ARRANGEMENTS = 16
 """Of `:name` among the segments of one site's patterns: a path is met in at most so many ways, whatever the rules are."""
 MOST_OF_ONE_PATTERN = 32
-MOST_CHARACTERS = 500_000
+MOST_CHARACTERS = 200_000
 """Of all redirects of a site, and of all its headers."""
 STATUSES = (200, 301, 302, 303, 307, 308, 404, 410)
 ONWARD = (301, 302, 303, 307, 308)

@@ -83,7 +83,7 @@ ROOT = Table(
                     values.FOLDER, "The folder of the repository that is the site; all else is left out. Released sites only.", '"apps/web"'
                 ),
                 "versions": Table(
-                    "Which versions of the runtimes will do. There is one of each on a platform: what does not fit is said before anything runs.",
+                    "Which versions of the runtimes will do. A platform has one of each: what does not fit is said before anything runs.",
                     {
                         "python": Key(values.VERSION, "", '">=3.11"'),
                         "node": Key(values.VERSION, "", '"20"'),

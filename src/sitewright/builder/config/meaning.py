@@ -16,10 +16,10 @@ from sitewright.domain.processes import HealthCheck
 from sitewright.errors import InvalidValueError
 
 Values = dict[str, Any]
-_KEY_NAME = re.compile(r"(?i)(?:^|_)(?:SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)(?:_|$)|_KEY$")
+_KEY_NAME = re.compile(r"(?i)(?:^|_)(?:SECRET|PASSWORD|PASSWD|TOKEN|API_?KEY|CREDENTIALS?)(?:_|$)|_KEY$")
 _KEY_VALUE = re.compile(
-    r"(?:sk|pk|rk)_(?:live|test)_\w{10,}|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|xox[abpr]-[\w-]{10,}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ|\w+://[^/\s:@]+:[^/\s:@]{3,}@"
+    r"(?:sk|pk|rk)_(?:live|test)_\w{10,}|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|xox[abpr]-[\w-]{10,}|AKIA[0-9A-Z]{16}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY|AIza[\w-]{30,}|eyJ[\w-]{10,}\.eyJ|\w+://[^/\s:@]+:[^/\s:@]{3,}@"
 )
 
 

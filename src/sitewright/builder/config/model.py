@@ -10,7 +10,7 @@ from sitewright.domain.processes import HealthCheck
 
 @dataclass(frozen=True, slots=True)
 class BuildWish:
-    """``command`` "" is the usual one, ``output`` None what is found, ``root`` "" the whole repository. ``versions``: runtime and bounds."""
+    """``command`` "" is the usual one, ``output`` None what is found, ``root`` "" all of it. ``versions``: runtime and bounds."""
 
     command: str = ""
     output: str | None = None

@@ -18,6 +18,8 @@ class Step:
     env: tuple[tuple[str, str], ...] = ()
     network: bool = False
     advice: str = ""
+    usual: bool = False
+    """It is the usual build of that kind; a configuration may have its own in its place."""
 
 
 @dataclass(frozen=True, slots=True)

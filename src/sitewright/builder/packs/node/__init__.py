@@ -64,7 +64,7 @@ def node_pack(tree: Tree, toolchain: Toolchain) -> PackPlan | None:
         return None
     manager = package_manager(tree, package)
     installs, notes = _installs(tree, package, toolchain, manager)
-    steps = (Step("Building", manager.wrapped(build), network=True),) if build else ()
+    steps = (Step("Building", manager.wrapped(build), network=True, usual=True),) if build else ()
     base = PackPlan(
         pack="node", title="Node app", needs=("node",), installs=installs, steps=steps, build_env=(("PATH", dict(RUN_ENV)["PATH"]),)
     )
