@@ -269,3 +269,16 @@ def test_outside_a_repository_the_address_is_printed(script: Script, tmp_path: P
 def remote(folder: Path) -> str:
     done = subprocess.run(["git", "remote", "get-url", "sitewright"], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def test_a_configuration_is_looked_over_without_asking_anybody(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "sitewright.toml").write_text('[build]\ncommand = "make"\n')
+    (tmp_path / "_redirects").write_text("/old /new 301\n")
+    assert "right" in said("config", "check", str(tmp_path))
+    (tmp_path / "sitewright.toml").write_text('[build]\nkommand = "make"\n')
+    done = run("config", "check", str(tmp_path))
+    assert done.exit_code == 2
+    assert f"{tmp_path}/sitewright.toml:2: " in done.output
+    assert "kommand" in done.output
+    assert json.loads(run("config", "check", str(tmp_path), "--json").stdout)[0]["line"] == 2
+    assert not script.asked

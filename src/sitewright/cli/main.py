@@ -19,6 +19,7 @@ from sitewright.cli import (
     builds,
     canary,
     channels,
+    config,
     cron,
     deploy,
     env,
@@ -109,6 +110,7 @@ for elsewhere in (repositories.connect, repositories.fetch, repositories.disconn
 app.add_typer(repositories.deliveries, name="deliveries", rich_help_panel="Code")
 app.add_typer(builds.app, name="builds", rich_help_panel="Code")
 app.command(rich_help_panel="Code")(builds.queue)
+app.add_typer(config.app, name="config", rich_help_panel="Code")
 
 app.add_typer(channels.app, name="channels", rich_help_panel="Channels")
 for of_channel in (channels.promote, freeze.freeze, freeze.unfreeze):
