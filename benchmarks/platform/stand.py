@@ -70,7 +70,7 @@ def stand() -> Iterator[Stand]:
     with tempfile.TemporaryDirectory(prefix="sitewright-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        platform = Platform(ROOT / "sitewright", home=folder / "home", port=free_port())
+        platform = Platform(ROOT / "sitewright", home=folder / "home", port=free_port(), ssh_port=free_port())
         try:
             platform.start()
             yield Stand(platform, folder)
