@@ -37,3 +37,9 @@ def in_words(error: SitewrightError) -> bytes:
     """An error for a person's screen, each line marked as the platform's."""
     parts = [part for part in (error.message, error.details, error.resolution) if part]
     return "".join(f"sitewright: {line}\r\n" for part in parts for line in part.splitlines()).encode()
+
+
+def on_one_line(error: SitewrightError) -> str:
+    """An error as the reason of a channel that was not opened: clients show such a reason as plain ASCII."""
+    words = " ".join(f"{error.message} {error.resolution}".split())
+    return words.translate(str.maketrans("“”‘’–", "\"\"''-")).encode("ascii", "replace").decode()

@@ -9,7 +9,7 @@ from typing import Any
 
 from sitewright.bus.messages.doors import DoorPerson
 from sitewright.errors import InvalidValueError, SitewrightError
-from sitewright.ssh.asking import in_words
+from sitewright.ssh.asking import in_words, on_one_line
 from sitewright.ssh.library import (
     OPEN_ADMINISTRATIVELY_PROHIBITED,
     ChannelOpenError,
@@ -120,7 +120,7 @@ class DoorServer(SSHServer):
         try:
             wish = port_wish(self.visitor.name, dest_host, dest_port)
         except InvalidValueError as error:
-            raise ChannelOpenError(OPEN_ADMINISTRATIVELY_PROHIBITED, f"{error.message} {error.resolution}".strip()) from error
+            raise ChannelOpenError(OPEN_ADMINISTRATIVELY_PROHIBITED, on_one_line(error)) from error
         self._count()
         assert self._connection is not None
         channel: SSHTCPChannel[bytes] = self._connection.create_tcp_channel(encoding=None, window=WINDOW_BYTES, max_pktsize=PACKET_BYTES)

@@ -10,6 +10,7 @@ from sitewright.bus.streams import ANY_NODE, ByteStream, far_end
 from sitewright.bus.subjects import DOOR, door_session
 from sitewright.domain.identity import new_id
 from sitewright.errors import SitewrightError
+from sitewright.ssh.asking import on_one_line
 from sitewright.ssh.library import OPEN_CONNECT_FAILED, ChannelOpenError, SSHTCPChannel, SSHTCPSession
 from sitewright.ssh.session import Valve, pump_in
 from sitewright.ssh.visitor import Visitor
@@ -88,6 +89,6 @@ async def open_tunnel(visitor: Visitor, wish: Wish) -> Tunnel:
         visitor.channels -= 1
         await stream.close()
         if isinstance(error, SitewrightError):
-            raise ChannelOpenError(OPEN_CONNECT_FAILED, " ".join(f"{error.message} {error.resolution}".split())) from error
+            raise ChannelOpenError(OPEN_CONNECT_FAILED, on_one_line(error)) from error
         raise
     return Tunnel(visitor, stream)
