@@ -48,7 +48,7 @@ def push_rows(there: Stand) -> list[Row]:
     rows: list[Row] = []
     failed, gap, visits = 0, 0.0, 0
     for kind in KINDS:
-        code = _begin(there, alice, kind)
+        code = _begin(alice, kind)
         first = _pushed(there, kind, code, "first")
         with Watch(there.visitor(kind.site)) as watch:
             later = [_pushed(there, kind, code, f"push-{number}") for number in range(PUSHES)]
@@ -74,7 +74,7 @@ def _row(name: str, seconds: float, bar: float | None = None, peer: float | None
     return Row(f"push: {name}", seconds, "s", bar, peer="" if peer is None else PEER, peer_value=peer)
 
 
-def _begin(there: Stand, alice: Person, kind: Kind) -> Code:
+def _begin(alice: Person, kind: Kind) -> Code:
     """An empty site, and a repository with nothing but its remote."""
     alice.cli("sites", "create", kind.site)
     code = Code(alice, kind.site)
