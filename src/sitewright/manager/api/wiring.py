@@ -19,6 +19,10 @@ from sitewright.manager.api.status import router as status
 from sitewright.manager.operations.api import router as operations
 from sitewright.manager.releases.api import router as releases
 from sitewright.manager.repositories.api import router as repositories
+from sitewright.manager.sites.api.config import checks as config_checks
+from sitewright.manager.sites.api.config import router as config
+from sitewright.manager.sites.api.channels import router as channels
+from sitewright.manager.sites.api.code import router as code
 from sitewright.manager.sites.api.env import router as env
 from sitewright.manager.sites.api.files import router as files
 from sitewright.manager.sites.api.lists import router as lists
@@ -50,7 +54,8 @@ def build() -> NinjaAPI:
     api.add_router("/operations", operations)
     api.add_router("/plans", plans)
     api.add_router("/templates", templates)
-    for router in (sites, running, env, lists, logs, files, repositories):
+    api.add_router("/config", config_checks)
+    for router in (sites, channels, code, running, env, lists, logs, files, config, repositories):
         api.add_router("/sites", router)
     _answer_errors(api)
     return api

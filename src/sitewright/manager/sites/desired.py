@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import F
 
 from sitewright.bus.messages import Ack, DesiredPut
+from sitewright.domain.channel import ChannelKind
 from sitewright.domain.desired import Canary, DesiredChannel, Strategy
 from sitewright.domain.release import Release as ReleaseValue
 from sitewright.domain.route import Affinity
@@ -20,6 +21,7 @@ from sitewright.manager.runtime import runtime
 from sitewright.manager.sites.blueprints import blueprint_of
 from sitewright.manager.sites.models import Channel, RemovedChannel
 from sitewright.manager.sites.scale import scale_of, wanted_memory
+from sitewright.manager.sites.wishes import sleep_seconds, wishes_of
 from sitewright.manager.teams.allowance import sleep_of, visits_of
 from sitewright.manager.teams.plans import allowance_for
 
@@ -38,8 +40,17 @@ def release_value(release: Release | None) -> ReleaseValue | None:
 
 
 def environment(channel: Channel) -> tuple[tuple[str, str], ...]:
-    """Names and values, deciphered, by name."""
-    return tuple((var.name, decrypt(settings.ENCRYPTION_KEYS, var.sealed)) for var in channel.variables.order_by("name"))
+    """Names and values, deciphered, by name; without the secret ones where foreign code runs, whoever has set them."""
+    rows = channel.variables.order_by("name")
+    if foreign(channel):
+        rows = rows.filter(secret=False)
+    return tuple((var.name, decrypt(settings.ENCRYPTION_KEYS, var.sealed)) for var in rows)
+
+
+def foreign(channel: Channel) -> bool:
+    """Whether it shows a pull request from a fork: code of somebody who is not in the team."""
+    kind = channel.kind == ChannelKind.PREVIEW.value
+    return kind and Channel.objects.filter(id=channel.id, pull_request__fork=True).exists()
 
 
 def desired_of(channel: Channel) -> DesiredChannel:
@@ -56,10 +67,10 @@ def desired_of(channel: Channel) -> DesiredChannel:
         power=Power(channel.power),
         release=release_value(channel.release),
         scale=scale_of(channel, allowance),
-        env=environment(channel),
+        env=tuple({**dict(wishes_of(channel).env), **dict(environment(channel))}.items()),
         hosts=tuple(channel.routes.values_list("host", flat=True)),
         restart=channel.restart,
-        sleep=sleep_of(allowance, channel.freeze_after_seconds, channel.stop_after_seconds),
+        sleep=sleep_of(allowance, *sleep_seconds(channel)),
         affinity=Affinity(channel.affinity),
         canary=_canary(channel),
         strategy=Strategy(channel.strategy),

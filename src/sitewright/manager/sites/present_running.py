@@ -26,6 +26,7 @@ from sitewright.manager.sites.schemas_running import (
     VerdictOut,
     VisitsOut,
 )
+from sitewright.manager.sites.wishes import sleep_seconds
 from sitewright.manager.teams.allowance import Allowance, sleep_of, visits_of
 from sitewright.manager.teams.plans import Book, allowance_of
 from sitewright.manager.teams.schemas import plan_out
@@ -36,7 +37,7 @@ LIVING = frozenset(state.value for state in LIVING_INSTANCE_STATES)
 
 def policy_out(channel: Channel, allowance: Allowance) -> PolicyOut:
     """When it sleeps, and who said so."""
-    freeze, stop = channel.freeze_after_seconds, channel.stop_after_seconds
+    freeze, stop = sleep_seconds(channel)
     policy = sleep_of(allowance, freeze, stop)
     source: Literal["default", "never", "own"] = "own" if policy.sleeps else "never"
     if freeze is None and stop is None:

@@ -11,6 +11,7 @@ from sitewright.domain.release import Blueprint
 from sitewright.errors import InvalidValueError, NotFoundError
 from sitewright.manager.sites.blueprints import blueprint_of
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.wishes import figures_of
 from sitewright.manager.teams.allowance import Allowance, check_limits, limits_of
 
 WEB, RELEASE_COMMAND, ONE_OFF = "web", "release", "run"
@@ -34,6 +35,12 @@ def stored(channel: Channel) -> dict[str, dict[str, int]]:
     return dict(channel.scale or {})
 
 
+def _wanted(channel: Channel) -> dict[str, dict[str, int]]:
+    """What holds below the plan: what the owner has said, else what the release wishes."""
+    said, wished = stored(channel), figures_of(channel, MOST_COPIES)
+    return {name: {**wished.get(name, {}), **said.get(name, {})} for name in said.keys() | wished.keys()}
+
+
 def blueprints(channel: Channel) -> list[Blueprint]:
     """What its release and the one on trial are made of."""
     return [blueprint_of(release.blueprint) for release in (channel.release, channel.canary_release) if release is not None]
@@ -51,14 +58,15 @@ def _scale(process_type: str, asked: Mapping[str, int], allowance: Allowance, *,
 
 def scale_of(channel: Channel, allowance: Allowance) -> tuple[ProcessScale, ...]:
     """The scale of every process type, one-off runs included, by name."""
-    said = stored(channel)
+    said = _wanted(channel)
     fixed = {ONE_OFF: True} | {spec.type: not runs_by_itself(spec) for one in blueprints(channel) for spec in one.processes}
-    return tuple(_scale(name, said.get(name, {}), allowance, fixed=fixed.get(name, False)) for name in sorted({*fixed, *said}))
+    names = sorted({*fixed, *stored(channel)})
+    return tuple(_scale(name, said.get(name, {}), allowance, fixed=fixed.get(name, False)) for name in names)
 
 
 def process_rows(channel: Channel, allowance: Allowance) -> list[ProcessRow]:
     """The process types of its release, as they are in the Procfile."""
-    said = stored(channel)
+    said = _wanted(channel)
     listed = blueprint_of(channel.release.blueprint).processes if channel.release else ()
     rows = []
     for spec in listed:
@@ -69,7 +77,7 @@ def process_rows(channel: Channel, allowance: Allowance) -> list[ProcessRow]:
 
 def wanted_memory(channel: Channel, allowance: Allowance) -> int:
     """Bytes that everything which runs all the time may take together, a release on trial included; 0 when nothing is deployed."""
-    said = stored(channel)
+    said = _wanted(channel)
     total = 0
     for release, slots in ((channel.release, 16), (channel.canary_release, channel.canary_slots)):
         if release is None:
