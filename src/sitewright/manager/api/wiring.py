@@ -19,10 +19,10 @@ from sitewright.manager.api.status import router as status
 from sitewright.manager.operations.api import router as operations
 from sitewright.manager.releases.api import router as releases
 from sitewright.manager.repositories.api import router as repositories
-from sitewright.manager.sites.api.config import checks as config_checks
-from sitewright.manager.sites.api.config import router as config
 from sitewright.manager.sites.api.channels import router as channels
 from sitewright.manager.sites.api.code import router as code
+from sitewright.manager.sites.api.config import checks as config_checks
+from sitewright.manager.sites.api.config import router as config
 from sitewright.manager.sites.api.env import router as env
 from sitewright.manager.sites.api.files import router as files
 from sitewright.manager.sites.api.lists import router as lists

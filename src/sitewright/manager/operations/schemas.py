@@ -37,6 +37,8 @@ class OperationOut(Schema):
     kind: str
     state: str
     site: str
+    channel: str
+    """"" when it is about the whole site."""
     steps: list[StepOut]
     error: ErrorOut | None
     created_at: datetime
@@ -87,6 +89,7 @@ def operation_out(operation: Operation) -> OperationOut:
         kind=operation.kind,
         state=operation.state,
         site=operation.site_name,
+        channel=operation.channel.name if operation.channel else "",
         steps=[step_out(step) for step in operation.steps.all()],
         error=error,
         created_at=operation.created_at,

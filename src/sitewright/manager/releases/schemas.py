@@ -16,9 +16,34 @@ class UploadOut(Schema):
     size: int
 
 
+class ChangeNumbers(Schema):
+    """How many commits and files, how many lines."""
+
+    commits: int
+    files: int
+    added: int
+    removed: int
+
+
+class AdoptedFrom(Schema):
+    """Which release of which channel it was."""
+
+    channel: str
+    number: int
+
+
+class EnvDiffOut(Schema):
+    """Names of variables: only in the second release, only in the first, with another value. Values are not kept."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
 class ReleaseOut(Schema):
     """A release. ``pack`` says what the builder took it for; ``live``: visitors get this one; ``kept``: its files are still on its
-    node, so the site can return to it."""
+    node, so the channel can return to it; ``gone_at``: since when not any more. ``author`` and ``subject`` are the commit's; ``changes``
+    is what differs from the release that was live before it. ``adopted_from``: it was built for another channel."""
 
     id: str
     number: int
@@ -32,6 +57,14 @@ class ReleaseOut(Schema):
     build: str | None
     created_at: datetime
     created_by: str
+    channel: str
+    author: str
+    subject: str
+    build_seconds: float
+    changes: ChangeNumbers | None
+    adopted_from: AdoptedFrom | None
+    live_at: datetime | None
+    gone_at: datetime | None
 
 
 class ReleaseList(Schema):
@@ -39,6 +72,10 @@ class ReleaseList(Schema):
 
     items: list[ReleaseOut]
     next: str | None
+
+
+def _adopted(original: Release | None) -> AdoptedFrom | None:
+    return AdoptedFrom(channel=original.channel.name, number=original.number) if original else None
 
 
 def release_out(release: Release, live_id: str | None, kept: frozenset[str]) -> ReleaseOut:
@@ -57,4 +94,12 @@ def release_out(release: Release, live_id: str | None, kept: frozenset[str]) -> 
         build=release.build_id,
         created_at=release.created_at,
         created_by=release.created_by.email if release.created_by else "",
+        channel=release.channel.name,
+        author=release.author,
+        subject=release.subject,
+        build_seconds=release.build_seconds,
+        changes=ChangeNumbers(**release.changes) if release.changes else None,
+        adopted_from=_adopted(release.adopted_from),
+        live_at=release.live_at,
+        gone_at=release.gone_at,
     )

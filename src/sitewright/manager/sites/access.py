@@ -32,7 +32,9 @@ def site_for(user: User, name: str, role: Role = Role.VIEWER) -> Site:
 
 def channels_for(user: User, role: Role = Role.VIEWER) -> QuerySet[Channel]:
     """The channels of those sites."""
-    return Channel.objects.filter(reach(user, role, "site__team__")).select_related("site__team", "release", "canary_release")
+    return Channel.objects.filter(reach(user, role, "site__team__")).select_related(
+        "site__team", "release", "canary_release", "data_of", "frozen_by"
+    )
 
 
 def variables_for(user: User, role: Role = Role.VIEWER) -> QuerySet[EnvVar]:

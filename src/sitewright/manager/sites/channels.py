@@ -28,6 +28,7 @@ from sitewright.manager.releases.returning import can_try, gone, trial_is_on
 from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.sites import branches, protection
 from sitewright.manager.sites.branch_names import check_branch_name
+from sitewright.manager.sites.desired import foreign
 from sitewright.manager.sites.models import Channel, EnvVar, Site
 from sitewright.manager.sites.services import Way, way_params
 
@@ -195,6 +196,8 @@ def in_words(fields: Mapping[str, Any]) -> str:
 
 def _share(user: User, channel: Channel, name: str, key: str) -> Operation:
     owner = _data_owner(_sibling(channel.site, name)) if name else None
+    if owner is not None and foreign(channel):
+        raise ConflictError(f"“{channel.name}” runs foreign code: it has data of its own only.")
     if owner is not None and owner.id == channel.id:
         raise ConflictError(f"“{channel.name}” would share data with itself.", resolution="Choose another channel.")
     if owner is not None and Channel.objects.filter(data_of=channel).exists():

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.site import Sighting, state_of
 from sitewright.domain.sleep import SleepStage
@@ -22,7 +23,9 @@ UNFINISHED = [state.value for state in OperationState if state not in FINAL_OPER
 
 def current_operations(sites: Iterable[Site]) -> dict[str, Operation]:
     """Site id → the operation that runs, waits, or is next; absent when there is none."""
-    rows = Operation.objects.filter(site__in=list(sites), state__in=UNFINISHED).prefetch_related("steps").order_by("created_at")
+    told = Q(channel=None) | Q(channel__name=PRODUCTION)  # what goes on in other channels says nothing about the site
+    rows = Operation.objects.filter(told, site__in=list(sites), state__in=UNFINISHED).exclude(kind=OperationKind.SYNC.value)
+    rows = rows.select_related("channel", "created_by").prefetch_related("steps").order_by("created_at")
     found: dict[str, Operation] = {}
     for row in rows:
         former = found.get(str(row.site_id))
