@@ -10,12 +10,12 @@ from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.identity import new_id
 from sitewright.domain.states import Mode
-from sitewright.engines.base import SOCKET_PATH, EngineState, ExecSession, Observed, TerminalSize
+from sitewright.engines.base import EngineState, ExecSession, Observed, TerminalSize
 from sitewright.errors import ConflictError, NotFoundError
 from sitewright.orchestrator.daemon import Orchestrator
 from sitewright.orchestrator.folders import make_folders
 from sitewright.orchestrator.one_off import OneOffs
-from sitewright.orchestrator.relay_inside import relay_argv
+from sitewright.orchestrator.ports import open_port
 from sitewright.orchestrator.specs import files_spec
 
 ENV = "/usr/bin/env"
@@ -77,8 +77,7 @@ class Openings:
 
     async def _beside(self, request: ExecOpen, target: Observed, box: Observed | None) -> Opened:
         if request.port:
-            argv = relay_argv(request.port, target.spec.port, SOCKET_PATH)
-            process = await self._tools.engine.exec(target.spec.id, argv, None)
+            process = await open_port(self._tools.engine, target, request.port)
             text = f"A connection to port {request.port} of {target.spec.process} was opened."
             return Opened(process, target.spec.site_id, EventKind.PORT_OPENED, text)
         terminal = TerminalSize(request.rows, request.columns) if request.terminal else None
