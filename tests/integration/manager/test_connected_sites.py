@@ -54,6 +54,7 @@ class Connected:
     def hook(self, sent):
         from django.test import Client
 
+        self.stage.clock.advance(1)
         client = Client(headers={"Host": "sitewright.localhost"})
         hook_id = Connection.objects.get().hook_id
         answer = client.generic("POST", f"/hooks/{hook_id}", sent.body, content_type="application/json", headers=sent.headers)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 
-from django.db import IntegrityError, transaction
-
-from sitewright.domain.channel import ChannelKind
+from sitewright.domain.channel import PRODUCTION, ChannelKind
 from sitewright.domain.names import ChannelName
-from sitewright.errors import ConflictError, QuotaError
+from sitewright.domain.operation import OperationKind
+from sitewright.domain.states import FINAL_OPERATION_STATES
+from sitewright.errors import QuotaError
 from sitewright.manager.accounts.models import User
-from sitewright.manager.domains.services import add_default_route
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.repositories.models import PullRequest
-from sitewright.manager.sites.models import Channel, EnvVar
+from sitewright.manager.sites import channels
+from sitewright.manager.sites.channels import NewChannel
+from sitewright.manager.sites.models import Channel
 from sitewright.manager.teams.services import check_room
 
 MOST_A_SITE = 20
@@ -42,20 +43,16 @@ def make(row: PullRequest) -> Channel:
     check_room(site.team)
     if Channel.objects.filter(site=site, kind=ChannelKind.PREVIEW.value).count() >= MOST_A_SITE:
         raise QuotaError(f"The site has {MOST_A_SITE} previews, which is the most.", resolution="Close one that nobody needs.")
-    production = Channel.objects.get(site=site, name="production")
-    name = name_for(row.number, row.branch)
-    try:
-        with transaction.atomic():
-            channel = Channel.objects.create(site=site, name=name, kind=ChannelKind.PREVIEW.value, node=production.node)
-            add_default_route(channel)
-    except IntegrityError as error:
-        raise ConflictError(f"The site has a channel “{name}” already.", resolution="Close it, then fetch again.") from error
-    EnvVar.objects.bulk_create(
-        EnvVar(channel=channel, name=one.name, sealed=one.sealed) for one in production.variables.filter(secret=False)
-    )
-    return channel
+    new = NewChannel(name_for(row.number, row.branch), copy_env=PRODUCTION, kind=ChannelKind.PREVIEW, secrets=False)
+    return channels.create(None, site, new)
 
 
-def remove(channel: Channel, why: str, user: User | None) -> Operation:
-    """Begin to remove it with everything it has."""
-    raise NotImplementedError
+def remove(channel: Channel, user: User | None) -> Operation:
+    """Begin to remove it with everything it has; one that is being removed already is left to that."""
+    return removing(channel) or channels.remove(user, channel)
+
+
+def removing(channel: Channel) -> Operation | None:
+    """The operation that removes it, while there is one."""
+    rows = Operation.objects.filter(channel=channel, kind=OperationKind.CHANNEL.value, params__what="remove")
+    return rows.exclude(state__in=[state.value for state in FINAL_OPERATION_STATES]).first()

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from sitewright.bus.messages import CommitSource
-from sitewright.domain.channel import ChannelKind, Previews
+from sitewright.domain.channel import Previews
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import OperationState
-from sitewright.errors import ConflictError, SitewrightError
+from sitewright.errors import ConflictError, SitewrightError, UnavailableError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.services import noted, trail
 from sitewright.manager.operations.claims import moment
@@ -39,6 +40,7 @@ OLDEST_SECONDS = 30 * 86400.0
 OUR_OWN = "edits/"
 """Branches in which edits of a live channel are kept: nobody wants previews of those."""
 SHORT = 10
+MOST_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,12 @@ class Told:
 def told(connection: Connection, change: PullChanged, *, again: bool = False) -> Told:
     """A pull request changed over there. Call inside a transaction. *again*: somebody wants it so, however old it is."""
     site = connection.site
-    row = PullRequest.objects.select_for_update().filter(site=site, number=change.number).select_related("channel", "site__team").first()
+    row = (
+        PullRequest.objects.select_for_update(of=("self",))
+        .filter(site=site, number=change.number)
+        .select_related("channel", "site__team")
+        .first()
+    )
     if change.at and not again:
         if runtime().clock.now() - change.at > OLDEST_SECONDS:
             return Told("It is older than 30 days.", ignored=True)
@@ -68,6 +75,11 @@ def told(connection: Connection, change: PullChanged, *, again: bool = False) ->
         _ask_team(connection, row)
         return Told("It comes from a fork, and waits until a member of the team allows it.")
     return Told("Its preview is being made.", ask_sync(connection, Why(f"pull request #{row.number}", pull=row.id)))
+
+
+def _locked() -> QuerySet[PullRequest]:
+    """Rows that nobody else changes before the transaction ends; channels and sites are read beside them."""
+    return PullRequest.objects.select_for_update(of=("self",)).select_related("channel", "site__team")
 
 
 def _noted_down(site: Site, row: PullRequest | None, change: PullChanged) -> PullRequest:
@@ -110,7 +122,7 @@ def allow(user: User, row: PullRequest, commit: str = "") -> Operation:
     """Let this very commit of a fork's pull request be built and shown. Raises ConflictError when there is nothing to allow, or when
     *commit*, which the person has looked at, is not the newest any more."""
     with transaction.atomic():
-        row = PullRequest.objects.select_for_update().select_related("site__team", "channel").get(id=row.id)
+        row = _locked().get(id=row.id)
         connection = Connection.objects.filter(site=row.site).select_related("site__team").first()
         if row.state != PullState.OPEN.value or connection is None or row.number is None:
             raise ConflictError("This pull request is not open any more.")
@@ -128,7 +140,7 @@ def allow(user: User, row: PullRequest, commit: str = "") -> Operation:
 
 def fetched(row: PullRequest, head: str, user: User | None) -> str:
     """The newest commit of a pull request is in the site's repository; a sentence about what follows. Call inside a transaction."""
-    row = PullRequest.objects.select_for_update().select_related("site__team", "channel").get(id=row.id)
+    row = _locked().get(id=row.id)
     if row.state != PullState.OPEN.value:
         return "It was closed meanwhile."
     if not reading.COMMIT.fullmatch(head):
@@ -142,6 +154,8 @@ def fetched(row: PullRequest, head: str, user: User | None) -> str:
     try:
         with transaction.atomic():
             operation = show(row, user)
+    except UnavailableError:
+        raise
     except SitewrightError as error:
         noted(row.site_id, EventKind.CHANGE_FAILED, f"There is no preview of {in_words(row)}. {error.message}", None)
         return f"There is no preview of it. {error.message}"
@@ -152,6 +166,8 @@ def show(row: PullRequest, user: User | None) -> Operation | None:
     """Deploy its newest commit to its channel, which is made if need be; None when that is what it shows. Raises ConflictError, QuotaError,
     InvalidValueError. Call inside a transaction."""
     channel, fresh = row.channel, row.channel is None
+    if channel is not None and preview_channels.removing(channel):
+        raise UnavailableError("Its former preview is still being removed.", resolution="Push again in a minute.")
     if channel is None:
         channel = preview_channels.make(row)
         PullRequest.objects.filter(id=row.id).update(channel=channel)
@@ -183,7 +199,7 @@ def close(row: PullRequest, state: PullState, why: str, user: User | None) -> Op
     channel = row.channel
     if channel is None:
         return None
-    operation = preview_channels.remove(channel, why, user)
+    operation = preview_channels.remove(channel, user)
     noted(row.site_id, EventKind.PREVIEW_CLOSED, f"The preview of {in_words(row)} is removed: {why}", user)
     connection = Connection.objects.filter(site_id=row.site_id).first()
     if connection is not None and row.number is not None:
@@ -194,7 +210,7 @@ def close(row: PullRequest, state: PullState, why: str, user: User | None) -> Op
 def close_by_hand(user: User, row: PullRequest) -> Operation:
     """Remove it because somebody wants it. Raises ConflictError when it has no channel."""
     with transaction.atomic():
-        row = PullRequest.objects.select_for_update().select_related("site__team", "channel").get(id=row.id)
+        row = _locked().get(id=row.id)
         operation = close(row, PullState.CLOSED, f"{user.email} closed it.", user)
         if operation is None:
             raise ConflictError("It has no preview.")
@@ -215,7 +231,11 @@ def branch_pushed(site: Site, branch: str, commit: str, user: User | None) -> li
 
 
 def _branch_pushed(site: Site, branch: str, commit: str, user: User | None) -> list[str]:
-    rows = PullRequest.objects.select_for_update().filter(site=site, number=None, branch=branch).select_related("channel", "site__team")
+    rows = (
+        PullRequest.objects.select_for_update(of=("self",))
+        .filter(site=site, number=None, branch=branch)
+        .select_related("channel", "site__team")
+    )
     row = rows.first()
     if not commit:
         operation = close(row, PullState.CLOSED, "the branch was deleted.", user) if row is not None else None
@@ -232,15 +252,19 @@ def _branch_pushed(site: Site, branch: str, commit: str, user: User | None) -> l
 
 
 def sweep() -> int:
-    """Remove previews of which nothing new came for so long; how many."""
-    due = Channel.objects.filter(kind=ChannelKind.PREVIEW.value, expires_at__lte=moment(runtime().clock.now()))
+    """Remove previews of which nothing new came for so long, and those of closed ones that could not be removed before; how many."""
+    due = PullRequest.objects.filter(channel__expires_at__lte=moment(runtime().clock.now()))
+    left = PullRequest.objects.exclude(state=PullState.OPEN.value).exclude(channel=None)
     count = 0
-    for row in PullRequest.objects.filter(channel__in=due).select_related("channel", "site__team")[:50]:
+    for row_id in [*due.values_list("id", flat=True)[:MOST_AT_ONCE], *left.values_list("id", flat=True)[:MOST_AT_ONCE]]:
         with transaction.atomic():
-            held = Channel.objects.filter(id=row.channel_id, expires_at=row.channel.expires_at if row.channel else None)
-            if held.update(expires_at=None):
-                close(row, PullState(row.state), f"nothing new came for {row.site.preview_days} days.", None)
-                count += 1
+            row = _locked().filter(id=row_id).exclude(channel=None).first()
+            if row is None or row.channel is None or preview_channels.removing(row.channel):
+                continue
+            state = PullState(row.state)
+            why = f"nothing new came for {row.site.preview_days} days." if state is PullState.OPEN else f"it was {state.value}."
+            close(row, state, why, None)
+            count += 1
     return count
 
 

@@ -64,7 +64,9 @@ class Sync:
     @staticmethod
     def _compare(context: Context, connection: Connection, refs: dict[str, str], default: str) -> Outcome:
         now = arrivals.sensible(refs)
-        seen = arrivals.difference({} if context.params.get("again") else connection.refs, now)
+        seen = arrivals.difference(connection.refs, now)
+        if context.params.get("again"):
+            seen = arrivals.Difference(now, seen.gone)
         with context.fenced():
             context.remember(changed=dict(seen.changed), gone=dict(seen.gone), default=default)
             Connection.objects.filter(id=connection.id).update(fetched_at=moment(context.clock.now()), problem="")

@@ -1,0 +1,340 @@
+"""Previews of pull requests and branches: made, told, allowed, removed; and what a stranger's code never gets."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings as django
+
+from sitewright.domain.channel import ChannelKind
+from sitewright.domain.events import EventKind
+from sitewright.manager.keys import encrypt
+from sitewright.manager.operations.models import Operation
+from sitewright.manager.repositories import deliveries, preview_channels, previews, reports
+from sitewright.manager.repositories.models import Connection, Delivery, PullRequest
+from sitewright.manager.repositories.preview_channels import name_for
+from sitewright.manager.sites import previewing
+from sitewright.manager.sites.models import Channel, EnvVar, Site
+from sitewright.testing.forge import TOKEN, Forge
+
+PROJECT = "alice/notes"
+
+
+class Scene:
+    """A connected site with previews, its forge, and everything that follows from a web hook."""
+
+    def __init__(self, forge, stage, api, people):
+        self.forge, self.stage, self.api, self.people = forge, stage, api, people
+        self.first = forge.commit(PROJECT, "main", {"index.html": "Hello"})
+        self.made = 0
+        answer = api("PUT", "/sites/guestbook/connection", {"url": forge.clone_url(PROJECT), "vendor": "gitea", "token": TOKEN})
+        self.secret = answer.json()["hook"]["secret"]
+        self.switch("pull_requests")
+        self.play()
+
+    def switch(self, makes):
+        answer = self.api("PATCH", "/sites/guestbook/previews", {"makes": makes})
+        assert answer.status_code == 200, answer.content
+
+    def play(self):
+        self.stage.node.repository.remote = self.forge.refs(PROJECT)
+        deliveries.act_due()
+        self.stage.play()
+        self.report()
+
+    def report(self):
+        reports.settle()
+        while reports.send_due():
+            pass
+
+    def head(self, number, branch="feature"):
+        """A new commit of a pull request."""
+        self.made += 1
+        return self.forge.commit(PROJECT, branch, {"index.html": f"Version {self.made}"}, ref=f"refs/pull/{number}/head", root=True)
+
+    def pull(self, number, action, head, **said):
+        from django.test import Client
+
+        self.stage.clock.advance(1)
+        sent = self.forge.pull(PROJECT, self.secret, number, action, head=head, **said)
+        client = Client(headers={"Host": "sitewright.localhost"})
+        hook_id = Connection.objects.get().hook_id
+        answer = client.generic("POST", f"/hooks/{hook_id}", sent.body, content_type="application/json", headers=sent.headers)
+        assert answer.status_code == 202, answer.content
+        self.play()
+        return Delivery.objects.filter(again_of=None).latest("received_at")
+
+    def previews(self, state="open"):
+        return self.api("GET", f"/sites/guestbook/previews?state={state}").json()["items"]
+
+    def comments(self):
+        return [one["body"] for one in self.forge.said[PROJECT].comments.values()]
+
+    def statuses(self, commit):
+        return [(one["context"], one["state"]) for one in self.forge.said[PROJECT].statuses if one["sha"] == commit]
+
+    def told(self, kind):
+        items = self.api("GET", "/sites/guestbook/events").json()["items"]
+        return [one["text"] for one in items if one["kind"] == kind.value]
+
+
+@pytest.fixture
+def scene(tmp_path, settings, stage, api, cast, guestbook):
+    settings.PLATFORM = settings.PLATFORM.model_copy(update={"extra_egress": "127.0.0.0/8"})
+    with Forge(tmp_path / "forge") as forge:
+        forge.create(PROJECT)
+        yield Scene(forge, stage, api(cast.alice), cast)
+
+
+def deploys_of(commit):
+    return [one for one in Operation.objects.filter(kind="deploy") if one.params["source"].get("commit") == commit]
+
+
+def test_a_pull_request_gets_a_channel_an_address_a_status_and_one_comment(scene):
+    head = scene.head(12)
+    assert scene.pull(12, "opened", head).outcome == "acted"
+    channel = Channel.objects.get(name="preview-12")
+    assert (channel.kind, channel.commit, channel.branch) == (ChannelKind.PREVIEW, head, "")
+    one = scene.previews()[0]
+    assert (one["number"], one["channel"], one["url"]) == (12, "preview-12", "http://preview-12--guestbook.localhost:8000")
+    assert one["expires_at"]
+    assert scene.statuses(head)[-1] == ("sitewright/preview-12", "success")
+    assert len(scene.comments()) == 1
+    assert f"The preview of {head[:10]} is at http://preview-12--guestbook.localhost:8000" in scene.comments()[0]
+    assert scene.told(EventKind.PREVIEW_OPENED)
+    assert Channel.objects.get(name="production").commit == scene.first
+
+
+def test_a_new_commit_shows_in_the_same_channel_and_comment(scene):
+    scene.pull(12, "opened", scene.head(12))
+    second = scene.head(12)
+    scene.pull(12, "synchronized", second)
+    assert Channel.objects.get(name="preview-12").commit == second
+    assert len(scene.comments()) == 1
+    assert second[:10] in scene.comments()[0]
+    before = Operation.objects.filter(kind="deploy").count()
+    scene.pull(12, "edited", second, title="Another title")
+    assert Operation.objects.filter(kind="deploy").count() == before
+    assert scene.previews()[0]["title"] == "Another title"
+
+
+def test_a_comment_whose_id_was_lost_is_found_again(scene):
+    scene.pull(12, "opened", scene.head(12))
+    PullRequest.objects.update(comment="")
+    scene.pull(12, "synchronized", scene.head(12))
+    assert len(scene.comments()) == 1
+    scene.forge.said[PROJECT].comments.clear()
+    scene.pull(12, "synchronized", scene.head(12))
+    assert len(scene.comments()) == 1
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_it_is_removed_when_the_pull_request_is_over(scene, merged):
+    head = scene.head(12)
+    scene.pull(12, "opened", head)
+    scene.pull(12, "closed", head, merged=merged)
+    assert not Channel.objects.filter(name="preview-12").exists()
+    assert scene.previews() == []
+    assert scene.previews("")[0]["state"] == ("merged" if merged else "closed")
+    assert "The preview was removed." in scene.comments()[0]
+    assert scene.told(EventKind.PREVIEW_CLOSED)
+    again = scene.head(12)
+    scene.pull(12, "reopened", again)
+    assert Channel.objects.get(name="preview-12").commit == again
+
+
+def test_an_older_event_that_comes_late_changes_nothing(scene):
+    head = scene.head(12)
+    scene.pull(12, "opened", head, at="2027-01-15T08:00:00Z")
+    scene.pull(12, "closed", head, merged=True, at="2027-01-15T08:10:00Z")
+    late = scene.pull(12, "synchronized", head, at="2027-01-15T08:05:00Z")
+    assert (late.outcome, late.detail) == ("ignored", "Something newer is known of this pull request.")
+    assert not Channel.objects.filter(name="preview-12").exists()
+    old = scene.pull(13, "opened", scene.head(13), at="2026-01-01T00:00:00Z")
+    assert (old.outcome, old.detail) == ("ignored", "It is older than 30 days.")
+
+
+def test_nothing_of_a_fork_is_fetched_or_built_before_somebody_allows_that_commit(scene, api, cast):
+    head = scene.head(13)
+    fetches = len(scene.stage.node.repository.fetches)
+    delivery = scene.pull(13, "opened", head, head_project="charlie/notes", author="charlie")
+    assert delivery.outcome == "acted"
+    assert len(scene.stage.node.repository.fetches) == fetches
+    assert deploys_of(head) == []
+    one = scene.previews()[0]
+    assert (one["fork"], one["waits"], one["channel"]) == (True, True, "")
+    assert scene.told(EventKind.PREVIEW_WAITING) == [
+        f"charlie offers #13 “A new page” from a fork: {head[:10]} is not built before a member allows it."
+    ]
+    assert scene.statuses(head) == [("sitewright/preview-13", "pending")]
+    allow = f"/sites/guestbook/previews/{one['id']}/allow"
+    assert api(cast.charlie)("POST", allow).status_code == 404
+    assert api(cast.vera)("POST", allow).status_code == 403
+    assert api(cast.bob)("POST", allow, {"commit": "9" * 40}).status_code == 409
+    assert api(cast.bob)("POST", allow, {"commit": head}).status_code == 202
+    scene.play()
+    assert Channel.objects.get(name="preview-13").commit == head
+    assert scene.previews()[0]["allowed_by"] == "bob@example.org"
+
+
+def test_a_later_commit_of_a_fork_waits_again_and_the_allowed_one_stays(scene, api, cast):
+    head = scene.head(13)
+    scene.pull(13, "opened", head, head_project="charlie/notes")
+    api(cast.bob)("POST", f"/sites/guestbook/previews/{scene.previews()[0]['id']}/allow")
+    scene.play()
+    later = scene.head(13)
+    scene.pull(13, "synchronized", later, head_project="charlie/notes")
+    assert deploys_of(later) == []
+    assert Channel.objects.get(name="preview-13").commit == head
+    assert scene.previews()[0]["waits"]
+    assert len(scene.told(EventKind.PREVIEW_WAITING)) == 2
+
+
+def test_a_commit_that_comes_between_the_look_and_the_fetch_is_not_built(scene, api, cast):
+    head = scene.head(13)
+    scene.pull(13, "opened", head, head_project="charlie/notes")
+    assert api(cast.bob)("POST", f"/sites/guestbook/previews/{scene.previews()[0]['id']}/allow", {"commit": head}).status_code == 202
+    sneaked = scene.head(13)
+    scene.play()
+    assert deploys_of(head) == deploys_of(sneaked) == []
+    one = scene.previews()[0]
+    assert (one["commit"], one["waits"], one["channel"]) == (sneaked, True, "")
+
+
+def test_a_fork_stays_one_whatever_a_later_event_says(scene):
+    scene.pull(13, "opened", scene.head(13), head_project="charlie/notes")
+    later = scene.head(13)
+    scene.pull(13, "synchronized", later, head_project=PROJECT)
+    assert deploys_of(later) == []
+
+
+def _variables(site):
+    channel = Channel.objects.get(site=site, name="production")
+    for name, secret in (("GREETING", False), ("PASSWORD", True)):
+        EnvVar.objects.create(channel=channel, name=name, sealed=encrypt(django.ENCRYPTION_KEYS, name.lower()), secret=secret)
+
+
+def test_a_preview_gets_variables_that_are_no_secrets_and_data_of_its_own(scene, guestbook):
+    _variables(guestbook)
+    scene.pull(12, "opened", scene.head(12))
+    channel = Channel.objects.get(name="preview-12")
+    assert [one.name for one in channel.variables.all()] == ["GREETING"]
+    assert channel.data_of is None
+    put = next(one for one in reversed(scene.stage.node.puts) if one.channel == "preview-12")
+    assert dict(put.env) == {"GREETING": "greeting"}
+
+
+def test_a_secret_that_somebody_sets_on_a_forks_preview_reaches_neither_build_nor_site(scene, api, cast, guestbook):
+    _variables(guestbook)
+    head = scene.head(13)
+    scene.pull(13, "opened", head, head_project="charlie/notes")
+    one = scene.previews()[0]
+    api(cast.bob)("POST", f"/sites/guestbook/previews/{one['id']}/allow")
+    scene.play()
+    body = {"set": {"TOKEN": {"value": "very secret", "secret": True}}}
+    assert api(cast.bob)("PATCH", "/sites/guestbook/env?channel=preview-13", body).status_code == 202
+    scene.play()
+    second = scene.head(13)
+    scene.pull(13, "synchronized", second, head_project="charlie/notes")
+    api(cast.bob)("POST", f"/sites/guestbook/previews/{one['id']}/allow")
+    scene.play()
+    assert Channel.objects.get(name="preview-13").commit == second
+    told = [put.env for put in scene.stage.node.puts if put.channel == "preview-13"]
+    built = [build for build in scene.stage.node.builds.values() if build.channel == "preview-13"]
+    assert len(built) == 2
+    assert all(build.foreign for build in built)
+    assert "very secret" not in str(told) + str([build.env for build in built])
+    shared = api(cast.alice)("PATCH", "/sites/guestbook/channels/preview-13", {"share_data": "production"})
+    assert shared.status_code in {404, 409}
+
+
+def test_a_preview_goes_when_nothing_new_comes(scene):
+    scene.pull(12, "opened", scene.head(12))
+    assert previews.sweep() == 0
+    scene.stage.clock.advance(15 * 86_400)
+    assert previews.sweep() == 1
+    assert previews.sweep() == 0
+    scene.play()
+    assert not Channel.objects.filter(name="preview-12").exists()
+    assert "nothing new came for 14 days" in scene.told(EventKind.PREVIEW_CLOSED)[0]
+    head = scene.head(12)
+    scene.pull(12, "synchronized", head)
+    assert Channel.objects.get(name="preview-12").commit == head
+
+
+def test_previews_that_are_switched_off_are_not_made_and_old_ones_still_close(scene):
+    head = scene.head(12)
+    scene.pull(12, "opened", head)
+    scene.switch("off")
+    assert scene.pull(14, "opened", scene.head(14)).outcome == "ignored"
+    scene.pull(12, "closed", head)
+    assert not Channel.objects.filter(kind="preview").exists()
+
+
+def test_a_site_has_a_bounded_number_of_previews_and_says_so(scene, monkeypatch):
+    monkeypatch.setattr(preview_channels, "MOST_A_SITE", 2)
+    for number in (21, 22, 23):
+        scene.pull(number, "opened", scene.head(number))
+    assert Channel.objects.filter(kind="preview").count() == 2
+    assert any("most" in text for text in scene.told(EventKind.CHANGE_FAILED))
+
+
+def test_a_preview_is_closed_by_hand(scene, api, cast):
+    scene.pull(12, "opened", scene.head(12))
+    path = f"/sites/guestbook/previews/{scene.previews()[0]['id']}/close"
+    assert api(cast.vera)("POST", path).status_code == 403
+    assert api(cast.bob)("POST", path).status_code == 202
+    scene.play()
+    assert not Channel.objects.filter(name="preview-12").exists()
+    assert api(cast.bob)("POST", path).status_code == 409
+
+
+def test_a_pushed_branch_gets_a_preview_and_loses_it_when_it_is_deleted(scene, cast):
+    site = Site.objects.get(name="guestbook")
+    commit = scene.stage.node.repository.commit("A menu")
+    assert previewing.branch_pushed(site, "new-menu", commit, cast.bob) == []
+    scene.switch("branches")
+    site.refresh_from_db()
+    assert previewing.branch_pushed(site, "new-menu", commit, cast.bob) == [
+        "new-menu gets a preview: http://preview-new-menu--guestbook.localhost:8000"
+    ]
+    scene.stage.play()
+    assert Channel.objects.get(name="preview-new-menu").commit == commit
+    assert previewing.branch_pushed(site, "edits/2027-01-01-x", commit, cast.bob) == []
+    assert previewing.branch_pushed(site, "new-menu", "", cast.bob) == ["The preview of new-menu is removed."]
+    assert "is still being removed" in previewing.branch_pushed(site, "new-menu", commit, cast.bob)[0]
+    scene.stage.play()
+    assert not Channel.objects.filter(name="preview-new-menu").exists()
+
+
+def test_branches_of_the_connected_repository_are_previewed_too(scene):
+    scene.switch("branches")
+    made = scene.forge.commit(PROJECT, "feature/us", {"index.html": "Us"})
+    scene.api("POST", "/sites/guestbook/connection/fetch")
+    scene.play()
+    name = name_for(None, "feature/us")
+    assert Channel.objects.get(name=name).commit == made
+    scene.forge.delete(PROJECT, "refs/heads/feature/us")
+    scene.api("POST", "/sites/guestbook/connection/fetch")
+    scene.play()
+    assert not Channel.objects.filter(name=name).exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "branch", "name"),
+    [
+        (12, "x", "preview-12"),
+        (2_147_483_647, "x", "preview-2147483647"),
+        (None, "menu", "preview-menu"),
+        (None, "new-menu", "preview-new-menu"),
+    ],
+)
+def test_names_of_previews_are_plain_where_they_can_be(number, branch, name):
+    assert name_for(number, branch) == name
+
+
+def test_names_of_previews_are_told_apart_where_they_cannot():
+    branches = ["12", "a/b", "a-b/", "A-b", "a--b", "-", "ünïcode", "feature/a-very-long-name", "feature/a-very-long-name-2", "x" * 200]
+    names = [name_for(None, branch) for branch in branches]
+    assert len(set(names)) == len(branches)
+    assert all(len(name) <= 20 and "--" not in name for name in names)
+    assert "preview-12" not in names
