@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from sitewright.builder.service import Builder
+from sitewright.bus.memory import MemoryBus
 from sitewright.bus.messages import BuildStatus
 from sitewright.config.settings import Settings
 from sitewright.engines.sandbox.engine import SandboxEngine
+from sitewright.repository.service import Repositories
 from sitewright.system.clock import SystemClock
 from sitewright.system.ownership import make_folder
 from sitewright.system.processes import SystemRunner
@@ -38,9 +40,13 @@ async def workbench(home: Path) -> AsyncIterator[Workbench]:
         reports.append(status)
 
     builder = Builder(settings, engine, SystemClock(), SystemRunner(), notify)
-    await engine.open(lambda job, data: builder.feed(job, data) and None)
+    bench = Workbench(settings, engine, builder, reports)
+    await engine.open(lambda job, data: bench.builder.feed(job, data) and None)
+    repositories = Repositories(settings, engine, MemoryBus(), SystemClock())
+    await repositories.open()
+    builder.commit_tree = repositories.folders.commit_tree
     await builder.open()
-    yield Workbench(settings, engine, builder, reports)
-    await builder.close()
+    yield bench
+    await bench.builder.close()
     await engine.close()
     shutil.rmtree(settings.paths.run, ignore_errors=True)
