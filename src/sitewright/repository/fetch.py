@@ -84,7 +84,7 @@ class Fetches:
         finally:
             if local is not None:
                 await asyncio.to_thread(shutil.rmtree, local, ignore_errors=True)
-        if not answer.ok:
+        if not answer.output.startswith(b"{"):
             return RepositoryFetched(problem="The repository could not be fetched.", details=answer.error[-300:])
         said = json.loads(answer.output)
         if "problem" in said:

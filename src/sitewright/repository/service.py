@@ -66,6 +66,7 @@ class Repositories:
         """End all connections and fetches."""
         await self.sessions.close()
         await self.fetches.close()
+        await self.boxes.upkeep.close()
 
     async def refs(self, query: RepositoryQuery) -> Refs:
         """Branches and tags, newest first, at most 1,000."""

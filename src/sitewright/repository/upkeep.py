@@ -40,6 +40,7 @@ class Upkeep:
         self._noted: dict[str, int] = {}
         """Site → uid, of those that were written to."""
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._sweeping: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         """Learn what the process before this one has left."""
@@ -66,12 +67,28 @@ class Upkeep:
             self._writers[place.site_id] -= 1
             if not ended:
                 self._unclean.add(place.site_id)
+                task = asyncio.create_task(self._sweep_alone(place), name=f"sweep-{place.site_id}")
+                self._sweeping.add(task)
+                task.add_done_callback(self._sweeping.discard)
+
+    async def _sweep_alone(self, place: Place) -> None:
+        with contextlib.suppress(SitewrightError, OSError):
+            async with self._locks[place.site_id]:
+                await self._sweep(place)
+
+    async def _sweep(self, place: Place) -> None:
+        """With its lock held: what others were writing when they were killed goes, unless somebody writes now."""
+        if place.site_id in self._unclean and not self._writers[place.site_id]:
+            await self._run(place, "sweep")
+            self._unclean.discard(place.site_id)
+
+    async def close(self) -> None:
+        """Finish sweeping."""
+        await asyncio.gather(*self._sweeping, return_exceptions=True)
 
     async def _begin(self, place: Place) -> None:
         async with self._locks[place.site_id]:
-            if place.site_id in self._unclean and not self._writers[place.site_id]:
-                await self._run(place, "sweep")
-                self._unclean.discard(place.site_id)
+            await self._sweep(place)
             if place.site_id not in self._noted:
                 write_atomic(self._shelf / place.site_id, str(place.uid).encode(), durable=False)
                 self._noted[place.site_id] = place.uid

@@ -28,7 +28,8 @@ class DockerConversation:
         self._output: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         self._error: asyncio.Queue[bytes] = asyncio.Queue(_MOST_WAITING)
         self._sorting = asyncio.create_task(self._sort(), name=f"conversation-{container[:12]}-output")
-        self._sorting.add_done_callback(lambda _: self._writer.close())
+        # Not closed but cut: what was written and not read would keep it, and whoever writes, for ever.
+        self._sorting.add_done_callback(lambda _: self._writer.transport.abort())
         self._end = asyncio.create_task(self._watch(seconds), name=f"conversation-{container[:12]}")
 
     async def _sort(self) -> None:

@@ -16,6 +16,7 @@ ASKPASS = "/platform-git/hooks/askpass"
 SECRET, KEY, HOSTS = "/tmp/credential", "/tmp/key", "/tmp/known_hosts"
 REMOTE = "refs/sitewright/remote/"
 MOST_REFS = 2000
+UNCLEAN = 129
 
 
 class Failed(Exception):  # noqa: N818 - it reads so where it is raised
@@ -101,7 +102,9 @@ def main() -> None:
         result = fetch(told)
     except Failed as failed:
         result = {"problem": str(failed)}
-    print(json.dumps(result))
+    print(json.dumps(result), flush=True)
+    # As one that was killed: what it has left half done is swept.
+    sys.exit(UNCLEAN if "problem" in result else 0)
 
 
 if __name__ == "__main__":
