@@ -14,16 +14,24 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from sitewright.domain.operation import OperationKind
+from sitewright.manager.accounts.ssh_keys import add_key
 from sitewright.manager.api.sockets import sockets
 from sitewright.manager.api.wiring import build
+from sitewright.manager.keys import encrypt
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
+from sitewright.manager.repositories.models import Connection, Delivery, PullRequest
+from sitewright.manager.repositories.receiving import seal
 from sitewright.manager.sites import services
 from sitewright.manager.sites.models import Channel, EnvVar, Site
 from sitewright.manager.teams.models import Team
 
 PEOPLE = ("nobody", "charlie", "vera", "bob", "alice")
 TEMPLATE = {"kind": "template", "name": "flask"}
+SOMEBODYS_KEY, ALICES_KEY = (
+    f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{body}"
+    for body in ("KHEChAzSmCNuDrCOvMrTUi2RfDGpNNRTZ2JsFnJRgmS charlie@home", "AeKVDMSPJDYPPO6x4X1LxHhiC8cGZBmnpGbRV5cdMpc alice@laptop")
+)
 FILE = "/sites/guestbook/files/content?path=a.txt"
 
 
@@ -48,6 +56,10 @@ ROWS = {
     "listTokens": Row("GET", "/me/tokens", ANYBODY),
     "createToken": Row("POST", "/me/tokens", (401, 201, 201, 201, 201), {"label": "mine"}),
     "deleteToken": Row("DELETE", "/me/tokens/{alices_token}", (401, 404, 404, 404, 204)),
+    "listKeys": Row("GET", "/keys", ANYBODY),
+    # A key belongs to one person: whoever comes second is told so.
+    "addKey": Row("POST", "/keys", (401, 201, 409, 409, 409), {"public_key": SOMEBODYS_KEY}),
+    "deleteKey": Row("DELETE", "/keys/{alices_key}", (401, 404, 404, 404, 204)),
     "getStatus": Row("GET", "/status", ANYBODY),
     "upload": Row("POST", "/uploads?filename=a.zip", (401, 201, 201, 201, 201), b"PK"),
     "getBuildLog": Row("GET", "/builds/{build}/logs", LOOK),
@@ -92,6 +104,16 @@ ROWS = {
     "listFiles": Row("GET", "/sites/guestbook/files", LOOK),
     "readFile": Row("GET", FILE, (401, 404, 403, 200, 200)),
     "writeFile": Row("PUT", "/sites/guestbook/files/content?path=b.txt", (401, 404, 403, 200, 409), {"data": "YQ==", "version": ""}),
+    "getConnection": Row("GET", "/sites/guestbook/connection", LOOK),
+    "connectSite": Row("PUT", "/sites/guestbook/connection", (401, 404, 403, 200, 200), {"url": "https://git.example.org/bob/notes.git"}),
+    "disconnectSite": Row("DELETE", "/sites/guestbook/connection", (401, 404, 403, 204, 404)),
+    "fetchConnection": Row("POST", "/sites/guestbook/connection/fetch", WORK),
+    "listDeliveries": Row("GET", "/sites/guestbook/deliveries", (401, 404, 403, 200, 200)),
+    "redeliver": Row("POST", "/sites/guestbook/deliveries/{delivery}/redeliver", WORK),
+    "listPreviews": Row("GET", "/sites/guestbook/previews", LOOK),
+    "setPreviews": Row("PATCH", "/sites/guestbook/previews", (401, 404, 403, 200, 200), {"makes": "branches", "days": 7}),
+    "allowPreview": Row("POST", "/sites/guestbook/previews/{preview}/allow", WORK),
+    "closePreview": Row("POST", "/sites/guestbook/previews/{preview}/close", WORK),
     "deleteFile": Row("DELETE", FILE, (401, 404, 403, 204, 204)),
 }
 
@@ -119,6 +141,16 @@ def _second_releases(cast):
         Channel.objects.filter(id=channel.id).update(**trial)
 
 
+def _connected(site):
+    """A connection with one delivery, and a fork's pull request with a preview."""
+    secrets = {name: encrypt(settings.ENCRYPTION_KEYS, "secret") for name in ("sealed_hook_secret", "sealed_token")}
+    connection = Connection.objects.create(site=site, url="https://git.example.org/alice/notes.git", hook_id="h" * 32, **secrets)
+    delivery = Delivery.objects.create(connection=connection, delivery="d", event="push", sealed_body=seal(b"{}"), outcome="acted")
+    channel = Channel.objects.create(site=site, name="preview-7", kind="preview", node="node1")
+    pull = PullRequest.objects.create(site=site, number=7, branch="menu", head="1a" * 20, fork=True, channel=channel)
+    return {"delivery": delivery.id, "preview": pull.id}
+
+
 @pytest.fixture
 def ids(cast, stage, guestbook):
     """What stands in braces in a path."""
@@ -135,7 +167,9 @@ def ids(cast, stage, guestbook):
         "operation": finished.id,
         "queued": services.act(cast.alice, guestbook, OperationKind.RESTART).id,
         "cancelled": cancelled.id,
+        "alices_key": add_key(cast.alice, ALICES_KEY).id,
         "alices_token": cast.token(cast.alice).split("_")[1],
+        **_connected(guestbook),
     }
 
 
@@ -182,7 +216,7 @@ def test_an_outsider_cannot_tell_a_foreign_site_from_none(cast, api, ids):
 
 # --- pages ---
 
-PUBLIC = ("health/", "metrics", "static/", "accounts/", "api/")
+PUBLIC = ("health/", "metrics", "static/", "accounts/", "api/", "hooks/")
 KWARGS = {
     "name": "guestbook",
     "operation_id": "{operation}",
