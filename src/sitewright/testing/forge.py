@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
 from base64 import b64decode
@@ -45,9 +46,12 @@ class Delivery:
 
 
 class Forge:
-    """The server. ``fails`` answers that status to the next calls of its interface, one each; ``private`` asks for the token."""
+    """The server, on loopback or behind *listener*.
 
-    def __init__(self, folder: Path) -> None:
+    ``fails`` answers that status to the next calls of its interface, one each; ``private``: git, too, has to show the token.
+    """
+
+    def __init__(self, folder: Path, listener: socket.socket | None = None) -> None:
         self.folder = folder
         self.said: dict[str, Said] = {}
         self.calls: list[tuple[str, str]] = []
@@ -55,7 +59,7 @@ class Forge:
         self.private = True
         self._numbers = itertools.count(4_000_000_001)
         self._moments = itertools.count(1_800_000_000)
-        self._server = _Server(self)
+        self._server = _Server(self, listener)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Forge:
@@ -70,7 +74,7 @@ class Forge:
     @property
     def url(self) -> str:
         """Its address, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return "http://{}:{}".format(*self._server.server_address[:2])
 
     def clone_url(self, project: str) -> str:
         """What is given to git."""
@@ -210,9 +214,13 @@ _BY_ALICE = {"pusher": {"login": "alice"}, "sender": {"login": "alice"}}
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, forge: Forge) -> None:
+    def __init__(self, forge: Forge, listener: socket.socket | None) -> None:
         self.forge = forge
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=listener is None)
+        if listener is not None:
+            self.socket.close()
+            self.socket = listener
+            self.server_address = listener.getsockname()
 
 
 class _Handler(BaseHTTPRequestHandler):

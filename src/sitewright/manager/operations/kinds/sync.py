@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sitewright.bus.messages import Ack, RefMove
+from sitewright.bus.messages import Ack, RefMove, RepositoryFetched
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.git import RefUpdate
 from sitewright.domain.operation import OperationKind
@@ -59,17 +59,20 @@ class Sync:
         if pull:
             context.remember(head=answer.refs.get(wanted, ""))
             return Done(f"#{pull.number}")
-        return self._compare(context, connection, answer.refs, answer.default_branch)
+        return self._compare(context, connection, answer)
 
     @staticmethod
-    def _compare(context: Context, connection: Connection, refs: dict[str, str], default: str) -> Outcome:
-        now = arrivals.sensible(refs)
+    def _compare(context: Context, connection: Connection, answer: RepositoryFetched) -> Outcome:
+        now = arrivals.sensible(answer.refs)
         seen = arrivals.difference(connection.refs, now)
         if context.params.get("again"):
             seen = arrivals.Difference(now, seen.gone)
         with context.fenced():
-            context.remember(changed=dict(seen.changed), gone=dict(seen.gone), default=default)
+            context.remember(changed=dict(seen.changed), gone=dict(seen.gone), default=answer.default_branch)
             Connection.objects.filter(id=connection.id).update(fetched_at=moment(context.clock.now()), problem="")
+            if answer.known_hosts and not connection.known_hosts:
+                # The first key that a server shows is believed, and only that one from then on.
+                Connection.objects.filter(id=connection.id).update(known_hosts=answer.known_hosts[:20_000])
             fetching.look_again(connection)
         count = len(seen.changed) + len(seen.gone)
         return Done("Nothing has changed." if not count else f"{count} {'branch or tag' if count == 1 else 'branches and tags'} changed.")
