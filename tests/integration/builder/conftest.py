@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sitewright.builder.service import Builder
-from sitewright.bus.memory import MemoryBus
+from sitewright.bus.memory import MemoryBus, MemoryHub
 from sitewright.bus.messages import BuildStatus
 from sitewright.config.settings import Settings
 from sitewright.engines.sandbox.engine import SandboxEngine
@@ -42,7 +42,9 @@ async def workbench(home: Path) -> AsyncIterator[Workbench]:
     builder = Builder(settings, engine, SystemClock(), SystemRunner(), notify)
     bench = Workbench(settings, engine, builder, reports)
     await engine.open(lambda job, data: bench.builder.feed(job, data) and None)
-    repositories = Repositories(settings, engine, MemoryBus(), SystemClock())
+    repositories = Repositories(settings, engine, MemoryBus(MemoryHub()), SystemClock())
+    settings.paths.sites.mkdir()
+    settings.paths.node.mkdir()
     await repositories.open()
     builder.commit_tree = repositories.folders.commit_tree
     await builder.open()
