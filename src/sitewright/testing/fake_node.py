@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import threading
 from dataclasses import dataclass, field
@@ -11,10 +13,15 @@ from typing import Any
 from sitewright.bus.base import Answerer, Bus
 from sitewright.bus.messages import (
     Ack,
+    Artefacts,
     BuildQuery,
     BuildRequest,
+    BuildSearch,
     BuildStatus,
+    CacheQuery,
+    CacheReport,
     ChannelQuery,
+    Component,
     DesiredDifference,
     DesiredDigest,
     DesiredPut,
@@ -25,6 +32,7 @@ from sitewright.bus.messages import (
     FileListing,
     FileQuery,
     FileWrite,
+    GitOpen,
     Heartbeat,
     LogLine,
     LogPage,
@@ -34,6 +42,7 @@ from sitewright.bus.messages import (
     Nothing,
     StreamChunk,
 )
+from sitewright.bus.streams import ByteStream, StreamLostError, near_end
 from sitewright.bus.subjects import node_topic, rpc, stream_in, stream_out
 from sitewright.domain.desired import ActualCanary, ActualChannel, ActualCron, ActualInstance, CanaryState, DesiredChannel
 from sitewright.domain.processes import Listen, ProcessSpec
@@ -84,10 +93,12 @@ class FakeNode:
     said: list[Heartbeat | BuildStatus] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     opened: list[ExecOpen] = field(default_factory=list)
+    git: list[GitOpen] = field(default_factory=list)
     speaks: bool = False
     sequence: int = 0
     repository: FakeRepository = field(default_factory=FakeRepository)
     _bus: Bus | None = None
+    _talks: set[asyncio.Task[None]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def join(self, bus: Bus) -> None:
@@ -107,7 +118,11 @@ class FakeNode:
             ("files.read", FileQuery, self._read),
             ("files.write", FileWrite, self._write),
             ("files.delete", FileQuery, self._delete),
+            ("build.artefacts", BuildQuery, self._artefacts),
+            ("build.search", BuildSearch, self._search),
+            ("cache.report", CacheQuery, self._caches),
             ("stats", Nothing, self._stats),
+            ("git.open", GitOpen, self._git),
         ):
             await bus.serve(rpc(self.name, method), kind, handler)  # type: ignore[arg-type]
         for method, asked, answerer in self.repository.methods():
@@ -321,6 +336,40 @@ class FakeNode:
         self.files.pop(query.path, None)
         return Ack()
 
+    async def _artefacts(self, query: BuildQuery) -> Message:
+        self._check()
+        flask = Component(name="flask", version="3.0.3", purl="pkg:pypi/flask@3.0.3", origin="https://pypi.example.org")
+        return Artefacts(build_id=query.build_id, components=(flask,))
+
+    async def _search(self, query: BuildSearch) -> Message:
+        self._check()
+        line = LogLine(at=self.now, source="build", text="Hello from the log")
+        return LogPage(lines=(line,) if query.text.lower() in line.text.lower() else (), ended=True)
+
+    async def _caches(self, query: CacheQuery) -> Message:
+        self._check()
+        return CacheReport(bytes={} if query.clear else {"uv": 4096}, limit_bytes=1024 * 1024)
+
     async def _stats(self, _nothing: Nothing) -> Message:
         self._check()
         return NodeStats(node=self.name, instances=len(self.serving), channels=len(self.desired), queue=0, uptime_seconds=1.0)
+
+    async def _git(self, opening: GitOpen) -> Message:
+        """A git that says how much it was sent."""
+        self._check()
+        assert self._bus is not None
+        self.git.append(opening)
+        stream = await near_end(self._bus, self.name, opening.session)
+        self._talks.add(talk := asyncio.create_task(_count(stream)))
+        talk.add_done_callback(self._talks.discard)
+        return Ack()
+
+
+async def _count(stream: ByteStream) -> None:
+    got = 0
+    with contextlib.suppress(StreamLostError):
+        async for piece in stream:
+            got += len(piece)
+        await stream.write(f"{got} bytes".encode())
+        await stream.exit(0)
+    await stream.close()

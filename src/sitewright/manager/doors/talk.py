@@ -38,12 +38,7 @@ class Talk:
 
     async def read(self) -> bytes:
         """The next of its output; b"" at the end. Raises UnavailableError, TooLargeError."""
-        try:
-            return await self._there(self._stream.read())
-        except SitewrightError:
-            if self._problem is not None:
-                raise self._problem from None
-            raise
+        return await self._reasoned(self._stream.read())
 
     async def errors(self, most: int) -> str:
         """What it has said on standard error, at most so many bytes."""
@@ -54,8 +49,20 @@ class Talk:
         return said[:most].decode(errors="replace").strip()
 
     async def wait(self) -> int:
-        """Its exit code."""
-        return await self._there(self._stream.wait())
+        """Its exit code. Raises UnavailableError, TooLargeError."""
+        return await self._reasoned(self._stream.wait())
+
+    async def _reasoned(self, work: Coroutine[Any, Any, T]) -> T:
+        """Why the body was not sent is said rather than that git then ended."""
+        try:
+            found = await self._there(work)
+        except SitewrightError:
+            if self._problem is not None:
+                raise self._problem from None
+            raise
+        if self._problem is not None:
+            raise self._problem
+        return found
 
     async def close_input(self) -> None:
         """Nothing is sent to it."""
