@@ -80,6 +80,7 @@ def three_sites(platform: Platform, tmp_path_factory: pytest.TempPathFactory) ->
 def kill_and_wait(platform: Platform, part: str) -> None:
     """kill -9 one part by its pid, then wait until the platform says that it is well again."""
     before = platform.part_pid(part)
+    assert before > 0, f"{part} is not running"
     os.kill(before, signal.SIGKILL)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

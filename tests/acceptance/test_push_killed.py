@@ -15,7 +15,7 @@ from sitewright.testing.platform import Platform
 from sitewright.testing.visitor import VisitedSite
 
 Tell = Callable[[str], None]
-PARTS = ("node", "manager", "nats", "door")
+PARTS = ("node", "manager", "nats", "ssh")
 # Both halves of a release are read at each visit: a mixture of two would show.
 APP = """import time
 from pathlib import Path
@@ -63,6 +63,7 @@ def site(platform: Platform, code: Code) -> VisitedSite:
 def kill(platform: Platform, part: str) -> None:
     """kill -9 by its pid, then wait until the platform is well again."""
     before = platform.part_pid(part)
+    assert before > 0, f"{part} is not running"
     os.kill(before, signal.SIGKILL)
     await_it(lambda: platform.part_pid(part) not in (0, before) and platform.ready(), f"{part} again", 40)
 

@@ -74,7 +74,7 @@ class Platform:
         return answer.status_code == 200
 
     def part_pid(self, part: str) -> int:
-        """The process id of `manager`, `nats`, `node`, `door` or `nginx`, as the supervisor notes it; 0 while it is down."""
+        """The process id of `manager`, `nats`, `node`, `ssh` or `nginx`, as the supervisor notes it; 0 while it is down."""
         try:
             return int((self.settings.paths.run / "pids" / f"{part}.pid").read_text().split()[0])
         except (FileNotFoundError, IndexError, ValueError):
