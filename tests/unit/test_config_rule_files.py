@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,7 +128,6 @@ def test_no_text_breaks_a_parser(text):
 )
 @settings(max_examples=150, deadline=None)
 def test_no_app_json_breaks_its_parser(value):
-    import json  # noqa: PLC0415
 
     parse_app_json(json.dumps({"env": value, "formation": value, "scripts": value, "buildpacks": value}))
 
@@ -135,25 +136,20 @@ def test_app_json_of_something_else_is_left_alone():
     assert parse_app_json('{"expo": {"name": "x"}}') == (SiteConfig(), ())
 
 
-def tree(**files: str) -> Tree:
-    """`_` before the last part of a name stands for its dot, `__` for a slash."""
-    texts = {name.replace("__", "/"): text for name, text in files.items()}
-    return Tree(tuple(sorted(texts)), texts)
-
-
-def follow(files: dict[str, str]) -> tuple[Blueprint | None, Followed, Tree]:
+def follow(files: dict[str, str]) -> tuple[Followed, Tree]:
     source = Tree(tuple(sorted(files)), files)
-    return None, read_config(source), source
+    return read_config(source), source
 
 
 def test_the_configuration_goes_before_the_procfile_and_that_before_what_is_found():
     files = {
-        "sitewright.toml": "[processes.web]\ncommand = 'gunicorn -w 3 app:app'\nhealth = { path = '/up' }\n[cron.tidy]\nschedule='@daily'\ncommand='x'",
+        "sitewright.toml": "[processes.web]\ncommand = 'gunicorn -w 3 app:app'\nhealth = { path = '/up' }\n"
+        "[cron.tidy]\nschedule='@daily'\ncommand='x'",
         "Procfile": "web: gunicorn other:app\nworker: python w.py\n",
         "app.py": "from flask import Flask\napp = Flask(__name__)\n",
         "requirements.txt": "flask\ngunicorn\n",
     }
-    _, followed, source = follow(files)
+    followed, source = follow(files)
     plan = detect(source, Toolchain(), followed.config)
     assert {one.type: one.own_words for one in plan.processes} == {
         "worker": "python w.py",
@@ -169,7 +165,7 @@ def test_a_worker_in_the_configuration_leaves_what_answers_visitors_to_detection
         "app.py": "from flask import Flask\napp = Flask(__name__)\n",
         "requirements.txt": "flask\ngunicorn\n",
     }
-    _, followed, source = follow(files)
+    followed, source = follow(files)
     plan = detect(source, Toolchain(), followed.config)
     assert [one.type for one in plan.processes] == ["web", "worker"]
 
@@ -179,7 +175,7 @@ def test_a_front_end_is_built_by_its_own_command_and_served_from_its_own_folder(
         "sitewright.toml": "[build]\ncommand = 'npm run make'\noutput = 'made'",
         "package.json": '{"scripts": {"start": "node dev.js", "build": "vite build"}, "dependencies": {"vite": "1"}}',
     }
-    _, followed, source = follow(files)
+    followed, source = follow(files)
     plan = detect(source, Toolchain(), followed.config)
     assert [step.argv for step in plan.steps if step.usual or "sh" in step.argv[0]] == [("/bin/sh", "-c", "npm run make")]
     assert plan.layout is not None
@@ -189,7 +185,7 @@ def test_a_front_end_is_built_by_its_own_command_and_served_from_its_own_folder(
 
 def test_a_runtime_that_is_not_there_is_said_before_anything_runs():
     files = {"sitewright.toml": "[build.versions]\npython = '>=3.99'", "app.py": "x", "Procfile": "web: python app.py"}
-    _, followed, source = follow(files)
+    followed, source = follow(files)
     with pytest.raises(BuildError, match=r"asks for python >=3\.99, and this platform has 3\.11"):
         detect(source, Toolchain(), followed.config)
 
@@ -210,7 +206,7 @@ def test_a_last_rule_for_everything_is_a_fallback():
 
 
 def test_rules_that_cannot_hold_together_are_left_out_and_told():
-    shapes = "\n".join("/" + "/".join(":x%d" % place if number >> place & 1 else "a" for place in range(6)) + " /b" for number in range(40))
+    shapes = "\n".join("/" + "/".join(f":x{place}" if number >> place & 1 else "a" for place in range(6)) + " /b" for number in range(40))
     done, followed = finished(STATIC, Followed(), RuleFiles(redirects=shapes))
     assert done.rules == PageRules()
     assert "different arrangements" in str(followed.problems[0])
@@ -223,7 +219,7 @@ def test_the_log_says_in_one_line_what_is_followed():
         "netlify.toml": "",
         "app.json": '{"env": {}}',
     }
-    _, followed, _ = follow(files)
+    followed, _ = follow(files)
     lines = told(STATIC, followed, RuleFiles(), {})
     assert lines[0] == "sitewright.toml: 2 processes, 3 redirects, 1 variable, sleeps after 30 min."
     assert len(lines) == 4
