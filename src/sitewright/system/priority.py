@@ -24,6 +24,9 @@ SLICE_NANOSECONDS = 100_000
 """How long a process runs before one that has just woken up may take its place: 0.1 ms, the least the kernel takes, instead of some
 milliseconds. Everything that the platform starts inherits it, sites too. Linux before 6.12 ignores it."""
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+_LAST_OF_BEST_EFFORT = 2 << 13 | 7
+"""ioprio_set(2): the class that everybody is in, its last level. The idle class would let a busy disk starve builds for ever."""
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 """struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, runtime, deadline, period."""
 
@@ -34,6 +37,13 @@ def shorten_slices() -> None:
     if call is not None and os.sched_getscheduler(0) == os.SCHED_OTHER:
         nice = os.getpriority(os.PRIO_PROCESS, 0)
         ctypes.CDLL(None).syscall(call, 0, _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, SLICE_NANOSECONDS, 0, 0), 0)
+
+
+def behind_on_disk(pid: int) -> None:
+    """Let a process, and what it will start, wait for the disk behind others, where the disk's scheduler knows such a thing."""
+    call = _IOPRIO_SET.get(os.uname().machine)
+    if call is not None:
+        ctypes.CDLL(None).syscall(call, 1, pid, _LAST_OF_BEST_EFFORT)
 
 
 def group_folders(tag: str, hierarchy: Hierarchy) -> tuple[Path, ...]:
