@@ -18,6 +18,8 @@ from sitewright.manager.api.auth import Bearer, Session
 from sitewright.manager.api.status import router as status
 from sitewright.manager.operations.api import router as operations
 from sitewright.manager.releases.api import router as releases
+from sitewright.manager.releases.api_builds import router as builds
+from sitewright.manager.releases.api_builds import sites_router as site_builds
 from sitewright.manager.repositories.api import router as repositories
 from sitewright.manager.sites.api.channels import router as channels
 from sitewright.manager.sites.api.code import router as code
@@ -50,12 +52,13 @@ def build() -> NinjaAPI:
     api.add_router("/keys", keys)
     api.add_router("", status)
     api.add_router("", releases)
+    api.add_router("", builds)
     api.add_router("/teams", teams)
     api.add_router("/operations", operations)
     api.add_router("/plans", plans)
     api.add_router("/templates", templates)
     api.add_router("/config", config_checks)
-    for router in (sites, channels, code, running, env, lists, logs, files, config, repositories):
+    for router in (sites, channels, code, site_builds, running, env, lists, logs, files, config, repositories):
         api.add_router("/sites", router)
     _answer_errors(api)
     return api
