@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sitewright.testing.elsewhere import NETWORK
 from sitewright.testing.people import Person, assemble
 from sitewright.testing.platform import Platform
 
@@ -29,6 +31,7 @@ def platform() -> Iterator[Platform]:
 
     The folder is not pytest's, which only root may enter: sites run as users of their own and must reach theirs.
     """
+    os.environ.setdefault("SITEWRIGHT_EXTRA_EGRESS", NETWORK)  # where a forge of the tests is; nobody else is there
     with tempfile.TemporaryDirectory(prefix="sitewright-acceptance-") as folder:
         Path(folder).chmod(0o711)
         running = Platform(ROOT / "sitewright", home=Path(folder) / "home", port=free_port(), ssh_port=free_port())
