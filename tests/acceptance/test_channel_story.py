@@ -118,8 +118,7 @@ def test_a_protected_channel_takes_pushes_from_those_with_the_role_only(news: Co
 
 
 def test_a_branch_gets_a_preview_that_goes_with_it(news: Code, platform: Platform) -> None:
-    answer = platform.api("PATCH", "/sites/news", json={"previews": "branches"})
-    assert answer.is_success, answer.text
+    news.person.cli("previews", "set", "news", "--of", "branches")
     news.git("switch", "-q", "-c", "red")
     news.commit("Red", page("red"))
     news.push("red")

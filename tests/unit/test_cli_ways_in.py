@@ -95,6 +95,17 @@ def test_every_command_about_a_channel_takes_one(script: Script, words: tuple[st
     assert script.sent(method, path).query == {"channel": "staging"}
 
 
+def test_a_channel_is_shown_with_its_own_address_and_state(script: Script) -> None:
+    script.answers["GET", "/sites/blog"] = {"name": "blog", "state": "running", "url": "http://blog.example.org", "team": "choir"}
+    own = {"name": "staging", "state": "crashed", "urls": ["http://staging--blog.example.org"], "mode": "live", "release": 3}
+    script.answers["GET", "/sites/blog/channels/staging"] = own
+    script.lists("/sites/blog/instances")
+    shown = said("sites", "show", "blog", "--channel", "staging")
+    assert "crashed" in shown
+    assert "http://staging--blog.example.org" in shown
+    assert "choir" in shown
+
+
 def test_without_a_channel_none_is_named(script: Script) -> None:
     said("scale", "blog", "web=2", "--channel", "staging")
     said("scale", "blog", "web=3")
@@ -232,16 +243,19 @@ def test_deliveries_previews_and_builds_are_listed_and_acted_on(script: Script) 
     assert "succeeded" in said("builds", "blog")
     assert "12 s" in said("queue")
     said("deliveries", "redeliver", "blog", "d1")
-    said("previews", "allow", "blog", "p1")
+    said("previews", "allow", "blog", "p1", "--commit", "ab" * 20)
     said("previews", "close", "blog", "p1")
     said("builds", "cancel", "b1")
     posted = [asked.path.removeprefix("/api/v1") for asked in script.asked if asked.method == "POST"]
     acts = ["/sites/blog/deliveries/d1/redeliver", "/sites/blog/previews/p1/allow", "/sites/blog/previews/p1/close", "/builds/b1/cancel"]
     assert posted == acts
+    script.answers["PATCH", "/sites/blog/previews"] = {"makes": "branches", "days": 3, "items": [], "next": None}
+    assert "3 days" in said("previews", "set", "blog", "--of", "branches", "--days", "3")
+    assert script.sent("PATCH", "/sites/blog/previews").body == {"makes": "branches", "days": 3}
 
 
 def test_what_a_build_installed_is_a_table_or_cyclonedx(script: Script) -> None:
-    script.answers["GET", "/builds/b1/artefacts"] = {"components": [{"name": "flask", "version": "3.1", "purl": "pkg:pypi/flask@3.1"}]}
+    script.answers["GET", "/builds/b1/artefacts"] = {"items": [{"name": "flask", "version": "3.1", "purl": "pkg:pypi/flask@3.1"}]}
     assert "pkg:pypi/flask@3.1" in said("builds", "sbom", "b1")
     said("builds", "sbom", "b1", "--cyclonedx")
     assert script.asked[-1].query == {"format": "cyclonedx"}

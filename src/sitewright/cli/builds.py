@@ -104,7 +104,7 @@ def search(
 
     with connected() as client:
         body = client.get(_path(build, "/search"), text=text)
-    lines = body.get("lines") or body.get("items") or []
+    lines = body.get("lines") or []
     if as_json:
         print_json(lines)
         return
@@ -128,8 +128,7 @@ def sbom(
     if as_json or cyclonedx:
         print_json(body)
         return
-    components = body.get("components") or body.get("items") or []
-    rows = [[c.get("name"), c.get("version"), c.get("origin"), c.get("purl")] for c in components]
+    rows = [[c.get("name"), c.get("version"), c.get("origin"), c.get("purl")] for c in body["items"]]
     print_table(("name", "version", "from", "package"), rows, empty="It installed nothing.")
 
 
@@ -143,11 +142,10 @@ def queue(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(items)
         return
-    rows = [
-        [b.get("position") or "now", b.get("site"), b.get("team"), b.get("state"), _wait(b), b.get("id") or b.get("build_id")]
-        for b in items
-    ]
-    print_table(("place", "site", "team", "state", "begins in about", "id"), rows, empty="Nothing is built now.")
+    rows = [[b.get("position") or "now", b.get("site"), b.get("team"), b.get("state"), _wait(b), b.get("id")] for b in items]
+    print_table(("place", "site", "team", "state", "begins in about", "id"), rows, empty="Nothing of yours is built now.")
+    if body.get("others"):
+        print(f"\nOther teams' builds: {body['others']}.")
 
 
 def _wait(build: dict[str, Any]) -> str:

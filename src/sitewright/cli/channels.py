@@ -38,7 +38,7 @@ def _row(channel: dict[str, Any]) -> list[Any]:
     urls = channel.get("urls") or [channel.get("url") or ""]
     return [
         channel.get("name"),
-        channel.get("state") or channel.get("power"),
+        channel.get("state"),
         channel.get("branch"),
         channel.get("release"),
         channel.get("mode"),
@@ -53,11 +53,9 @@ def _remarks(channel: dict[str, Any]) -> list[str]:
     said = []
     if channel.get("protected"):
         said.append(f"protected: {channel.get('deploy_role') or 'developer'}s deploy")
-    freeze = channel.get("freeze") or {}
-    until = freeze.get("until") or channel.get("frozen_until")
-    if until:
-        reason = freeze.get("reason") or channel.get("frozen_reason")
-        said.append(f"frozen until {when(until)}{f' ({reason})' if reason else ''}")
+    if freeze := channel.get("freeze"):
+        reason = f" ({freeze['reason']})" if freeze.get("reason") else ""
+        said.append(f"frozen until {when(freeze['until'])}{reason}")
     if channel.get("data_of"):
         said.append(f"uses the data of {channel['data_of']}")
     if channel.get("expires_at"):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import SOURCE_HELP, ChannelOption, NoWaitOption, SiteArgument, called, connected, finish, site_path
+from sitewright.cli.session import SOURCE_HELP, ChannelOption, NoWaitOption, SiteArgument, called, connected, finish, seen, site_path
 
 
 def deploy(
@@ -27,7 +27,7 @@ def deploy(
 
     choices = _choices(canary, blue_green=blue_green)
     with connected() as client:
-        found = client.get(site_path(site, channel=channel))
+        found = seen(client, site, channel)
         answer = client.post(site_path(site, "/deploys", channel=channel), {"source": send_with_progress(client, source), **choices})
         done = f"{called(site, channel)} is online: {found.get('url', '')}"
         if canary:

@@ -20,16 +20,10 @@ def edits(name: SiteArgument, channel: ChannelOption = "", as_json: JsonOption =
     if as_json:
         print_json(body)
         return
-    rows = [[KINDS.get(kind, kind), path] for kind, path in _files(body)]
+    rows = [[KINDS.get(item["kind"], item["kind"]), item["path"]] for item in body["items"]]
     print_table(("", "file"), rows, empty="Everything is published.")
     if body.get("more"):
         print(f"… and {body['more']} more.")
-
-
-def _files(body: dict[str, object]) -> list[tuple[str, str]]:
-    listed = body.get("files") or body.get("items") or []
-    found = listed if isinstance(listed, list) else []
-    return [(str(f["kind"]), str(f["path"])) if isinstance(f, dict) else (str(f[0]), str(f[1])) for f in found]
 
 
 def publish(
@@ -52,11 +46,10 @@ def publish(
     rest, done = "/publish", f"The edits of {name} are published."
     body = {"message": message} | ({"branch": branch} if branch else {})
     if stash:
-        rest, done = "/edits/stash", f"The edits of {name} are in a branch of their own."
+        rest, done = "/edits/stash", f"The edits of {name} are in a branch of their own; `sitewright branches {name}` names it."
+        body = {"branch": branch} if branch else {}
     elif discard:
         rest, done, body = "/edits/discard", f"The edits of {name} are gone.", {}
     with connected() as client:
         answer = client.post(site_path(name, rest, channel=channel), body)
-        if stash and answer.get("branch"):
-            done = f"The edits of {name} are in the branch {answer['branch']}."
         finish(client, answer, no_wait=False, done=done)

@@ -38,9 +38,9 @@ def _row(release: dict[str, Any]) -> list[Any]:
         str(release.get("commit") or "")[:DIGITS],
         release.get("subject") or "",
         changed(release.get("changes") or {}),
-        megabytes(release.get("size_bytes") or release.get("size")),
+        megabytes(release.get("size_bytes")),
         _seconds(release.get("build_seconds")),
-        "no" if release.get("gone_at") else "online" if release.get("current") else "yes",
+        "online" if release.get("live") else "yes" if release.get("kept") else "no",
     ]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from sitewright.cli.groups import ListsByDefault
 from sitewright.cli.session import JsonOption, NoWaitOption, SiteArgument, connected, finish, segment, site_path
+from sitewright.domain.channel import Previews
 
 deliveries = typer.Typer(help="What web hooks brought: `sitewright deliveries NAME` lists it.", no_args_is_help=True, cls=ListsByDefault)
 previews = typer.Typer(
@@ -19,7 +20,7 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Its id in the lis
 
 
 def branches(name: SiteArgument, as_json: JsonOption = False) -> None:
-    """List the branches and tags of a site's repository, and which channel follows which."""
+    """List the branches of a site's repository, and which channel follows which."""
     from sitewright.cli.output import print_json, print_table, when  # noqa: PLC0415
 
     with connected() as client:
@@ -29,9 +30,7 @@ def branches(name: SiteArgument, as_json: JsonOption = False) -> None:
         return
     rows = []
     for branch in items:
-        found = branch.get("commit") or {}
-        commit = found if isinstance(found, dict) else {"id": found}
-        followed = branch.get("channels") or ([branch["channel"]] if branch.get("channel") else [])
+        commit = branch.get("commit") or {}
         rows.append(
             [
                 branch.get("name"),
@@ -39,7 +38,7 @@ def branches(name: SiteArgument, as_json: JsonOption = False) -> None:
                 when(commit.get("at")),
                 commit.get("author"),
                 commit.get("subject"),
-                ", ".join(followed),
+                branch.get("channel"),
             ]
         )
     print_table(
@@ -56,6 +55,7 @@ def connect(
         Path | None, typer.Option(metavar="FILE", help="A file that holds the access token; - for standard input.", show_default=False)
     ] = None,
     vendor: Annotated[str, typer.Option(help="github, gitlab, gitea or plain; found out from the address when left out.")] = "",
+    branch: Annotated[str, typer.Option(help="What production follows; the repository's default branch when left out.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Take a site's code from a repository elsewhere: GitHub, GitLab, Gitea, Forgejo or any git address."""
@@ -64,10 +64,14 @@ def connect(
         if not url:
             _show(client.get(path), as_json=as_json)
             return
-        body: dict[str, Any] = {"url": url} | ({"vendor": vendor} if vendor else {})
+        given = {"vendor": vendor, "branch": branch}
+        body: dict[str, Any] = {"url": url} | {key: value for key, value in given.items() if value}
         if token_file is not None:
             body["token"] = read_token(token_file)
-        _show(client.request("PUT", path, json=body), as_json=as_json)
+        answer = client.request("PUT", path, json=body)
+        _show(answer, as_json=as_json)
+        if not as_json:
+            finish(client, answer, no_wait=False, done=f"{name} has what is over there.")
 
 
 def disconnect(name: SiteArgument) -> None:
@@ -110,15 +114,17 @@ def _show(body: dict[str, Any], *, as_json: bool) -> None:
     fields = [
         ("Repository", body.get("url")),
         ("Kind", body.get("vendor")),
+        ("Branch", body.get("branch")),
         ("Fetched", when(body.get("fetched_at")) or "not yet"),
         ("Problem", body.get("problem")),
         ("Deploy key", body.get("deploy_key")),
-        ("Web hook", hook.get("url") or body.get("hook_url")),
-        ("Its secret", hook.get("secret") or body.get("hook_secret")),
+        ("Web hook", hook.get("url")),
+        ("Its secret", hook.get("secret")),
     ]
     print_fields([field for field in fields if field[1]])
-    if body.get("deploy_key"):
+    if hook.get("secret") and not hook.get("made"):
         print("\nOver there: add the deploy key (reading is enough) and the web hook (JSON; pushes and pull requests).")
+        print("Its secret is not shown again.")
 
 
 @deliveries.command("list")
@@ -164,16 +170,40 @@ def list_previews(name: SiteArgument, as_json: JsonOption = False) -> None:
 
 
 def _preview_state(preview: dict[str, Any]) -> str:
-    if preview.get("waits") or preview.get("needs_approval") or preview.get("waiting"):
-        return "waits to be allowed"
+    if preview.get("waits"):
+        return f"{str(preview.get('commit') or '')[:DIGITS]} waits to be allowed"
     return str(preview.get("state") or "")
 
 
-@previews.command()
-def allow(name: SiteArgument, preview: IdArgument, no_wait: NoWaitOption = False) -> None:
-    """Let this very commit of a foreign pull request be built and shown; it never gets secrets."""
+@previews.command("set")
+def set_previews(
+    name: SiteArgument,
+    of: Annotated[Previews | None, typer.Option(help="What gets a preview by itself.", show_default=False)] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=365, help="Remove one after so many days without news.", show_default=False)
+    ] = None,
+) -> None:
+    """Say what gets a preview by itself, and for how long it stays."""
+    wanted = {"makes": of and str(of), "days": days}
     with connected() as client:
-        answer = client.post(site_path(name, f"/previews/{segment(preview)}/allow"))
+        body = client.request(
+            "PATCH", site_path(name, "/previews"), json={key: value for key, value in wanted.items() if value is not None}
+        )
+    what = {"off": "Nothing", "pull_requests": "Every pull request", "branches": "Every branch and pull request"}[str(body["makes"])]
+    typer.echo(f"{what} gets a preview by itself; one stays for {body['days']} days without news.")
+
+
+@previews.command()
+def allow(
+    name: SiteArgument,
+    preview: IdArgument,
+    commit: Annotated[str, typer.Option(help="The commit that you have looked at; a newer one is then not allowed with it.")] = "",
+    no_wait: NoWaitOption = False,
+) -> None:
+    """Let this very commit of a foreign pull request be built and shown; it never gets secrets, and a later commit waits again."""
+    with connected() as client:
+        body = {"commit": commit} if commit else {}
+        answer = client.post(site_path(name, f"/previews/{segment(preview)}/allow"), body)
         finish(client, answer, no_wait=no_wait, done="It is allowed.")
 
 

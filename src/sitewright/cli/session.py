@@ -74,6 +74,16 @@ def site_path(name: str, rest: str = "", *, channel: str = "") -> str:
     return f"/sites/{segment(name)}{rest}{f'?channel={segment(channel)}' if channel else ''}"
 
 
+def seen(client: Client, name: str, channel: str = "") -> dict[str, Any]:
+    """The site as the API shows it; with *channel*, what differs from channel to channel is that one's."""
+    site = client.get(site_path(name))
+    if not channel:
+        return site
+    found = client.get(site_path(name, f"/channels/{segment(channel)}"))
+    own = {key: found.get(key) for key in ("state", "mode", "release", "operation")}
+    return {**site, **own, "url": next(iter(found.get("urls") or []), ""), "channel": found}
+
+
 def called(name: str, channel: str) -> str:
     """A channel as it is called at the beginning of a sentence: `blog`, `The channel staging of blog`."""
     return f"The channel {channel} of {name}" if channel and channel != PRODUCTION else name

@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import SOURCE_HELP, ChannelOption, JsonOption, NoWaitOption, SiteArgument, called, connected, finish, site_path
+from sitewright.cli.session import (
+    SOURCE_HELP,
+    ChannelOption,
+    JsonOption,
+    NoWaitOption,
+    SiteArgument,
+    called,
+    connected,
+    finish,
+    seen,
+    site_path,
+)
 
 app = typer.Typer(help="Create and look after sites.", no_args_is_help=True)
 
@@ -64,7 +75,7 @@ def show(name: SiteArgument, channel: ChannelOption = "", as_json: JsonOption = 
     from sitewright.cli.output import print_fields, print_json, print_table, when  # noqa: PLC0415
 
     with connected() as client:
-        site = client.get(site_path(name, channel=channel))
+        site = seen(client, name, channel)
         instances = list(client.items(site_path(name, "/instances", channel=channel)))
     if as_json:
         print_json({**site, "instances": instances})
@@ -150,7 +161,7 @@ def open_site(name: SiteArgument, channel: ChannelOption = "") -> None:
     import shutil  # noqa: PLC0415
 
     with connected() as client:
-        url = str(client.get(site_path(name, channel=channel))["url"])
+        url = str(seen(client, name, channel)["url"])
     typer.echo(url)
     if shutil.which("xdg-open"):
         typer.launch(url)

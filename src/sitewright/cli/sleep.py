@@ -16,6 +16,7 @@ from sitewright.cli.session import (
     chosen_channel,
     connected,
     finish,
+    seen,
     site_path,
 )
 
@@ -44,7 +45,7 @@ def sleep(
     wanted = _wanted(freeze_after, stop_after, never=never)
     with connected() as client:
         if wanted is None:
-            site = client.get(site_path(name, channel=channel))
+            site = seen(client, name, channel)
             _show(site, client.get(site_path(name, "/settings", channel=channel)), as_json=as_json)
             return
         answer = client.request("PATCH", site_path(name, "/settings", channel=channel), json={"sleep": wanted})
@@ -54,11 +55,12 @@ def sleep(
 def wake(name: SiteArgument, channel: ChannelOption = "", no_wait: NoWaitOption = False) -> None:
     """Wake a sleeping site, as its next visitor would."""
     with connected() as client:
-        site = client.post(site_path(name, "/wake", channel=channel))
+        answer = client.post(site_path(name, "/wake", channel=channel))
+        site = seen(client, name, channel) if channel else answer
         deadline = time.monotonic() + WAKE_SECONDS
         while not no_wait and _stage(site) != "awake" and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-            site = client.get(site_path(name, channel=channel))
+            site = seen(client, name, channel)
     typer.echo(
         f"{called(name, channel)} is awake."
         if _stage(site) == "awake"
