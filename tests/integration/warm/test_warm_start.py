@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -163,6 +164,27 @@ async def test_patched_packages_are_the_tenants_own(lab: WarmLab) -> None:
     spec = web(lab, warm=True)
     await begin(lab, spec)
     await says(lab, spec.id, b"FOUND by the tenant")
+
+
+async def test_a_package_that_was_compared_is_the_tenants_own_once_it_is_changed_however_secretly(lab: WarmLab) -> None:
+    lab.app("import flask\nprint('FOUND', flask.template_rendered.name, flush=True)\n" + FLASK_APP)
+    assert lab.engine.warm is not None
+    deadline = asyncio.get_running_loop().time() + 20
+    while str(lab.folder) not in lab.engine.warm.known:
+        assert asyncio.get_running_loop().time() < deadline, "files that nobody changes are remembered"
+        spec = web(lab, warm=True)
+        await begin(lab, spec)
+        await says(lab, spec.id, b"FOUND template-rendered")
+        await end(lab, spec.id)
+    signals = lab.folder / SITE_PACKAGES / "flask/signals.py"
+    times = signals.stat()
+    signals.write_text(signals.read_text().replace('"template-rendered"', '"template-RENDERED"'))
+    os.utime(signals, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert signals.stat().st_size == times.st_size
+    shutil.rmtree(signals.parent / "__pycache__")  # Python itself believes in times and length
+    spec = web(lab, warm=True)
+    await begin(lab, spec)
+    await says(lab, spec.id, b"FOUND template-RENDERED")
 
 
 async def test_another_version_is_the_tenants_own(lab: WarmLab) -> None:

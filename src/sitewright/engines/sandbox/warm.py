@@ -234,6 +234,11 @@ class WarmParents:
         while len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
 
+    @property
+    def known(self) -> frozenset[str]:
+        """Where on the host packages are that need not be read again while nobody changes them."""
+        return frozenset(self._known)
+
     def pids(self) -> tuple[int, ...]:
         """The processes of all parents, as the host numbers them; copies are none of them."""
         return tuple(pid for parent in self._parents.values() for pid in (*children(parent.process.pid), parent.process.pid))

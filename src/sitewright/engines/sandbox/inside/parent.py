@@ -101,7 +101,7 @@ def stand_by(control: socket.socket, snapshot: sameness.Snapshot) -> tuple[servi
     pid = os.fork()
     if pid == 0:
         rehearsal.rehearse_begin()
-        sameness.state_of_files(snapshot)
+        sameness.rehearse(snapshot)
         if not ready.recv(1):
             raise ConnectionError("the sandbox ended")
         confine(job, sandbox)
@@ -183,6 +183,7 @@ def main() -> None:
     gc.disable()
     asked = json.loads(engine.recv(_MESSAGE))
     snapshot = warm_up(asked["modules"], asked["user"])
+    sys.path_importer_cache.clear()  # each copy would have to
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
