@@ -9,6 +9,7 @@ from benchmarks.router.change import change_rows
 from benchmarks.router.cpu import Contender, compare, cpu_ratio, cpu_row, throughput_ratio
 from benchmarks.router.peers import caddy, haproxy
 from benchmarks.router.place import FEW, MANY, PROXIED, STATIC, Place, fill_sites, prepared
+from benchmarks.router.rules import rules_rows
 
 
 def measure() -> list[Row]:
@@ -21,6 +22,7 @@ def measure() -> list[Row]:
         with haproxy(there) as proxy, caddy(there) as files:
             rows = [*_with_sites(there, proxy, files, FEW), *_with_sites(there, proxy, files, MANY)]
         rows += change_rows(there)
+        rows += rules_rows(there)
         rows += [
             Row("route change, the call alone, median", change * 1000, "ms"),
             Row("router memory, 20,000 routes and load behind it", there.ours.memory_mib(), "MiB", peer="no site", peer_value=empty),
