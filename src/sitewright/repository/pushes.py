@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from sitewright.bus.base import Bus
 from sitewright.bus.messages import GitOpen, OperationFollow, OperationNews, PushAsked, PushVerdict, RefVerdict
@@ -34,7 +31,8 @@ from sitewright.system.ownership import PASSABLE, make_folder
 
 log = logging.getLogger(__name__)
 
-LONGEST_LINE = 2 * 1024 * 1024
+LONGEST_LINE = 64 * 1024
+MOST_OPTIONS = 100
 VERDICT_SECONDS = 30.0
 PATIENCE_SECONDS = 10.0
 """So long a push waits for a manager that is not there."""
@@ -46,12 +44,30 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]*m)")
 
 
-class Asked(BaseModel):
-    """What the hook says first: new and old ids, names, whether each is forced."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the hook says first: names, old and new ids, whether each is forced."""
 
     updates: tuple[tuple[str, str, str, bool], ...]
     options: tuple[str, ...] = ()
     atomic: bool = False
+
+    @classmethod
+    def read(cls, lines: Iterable[bytes]) -> Asked:
+        """From the hook's lines. Raises ValueError."""
+        updates: list[tuple[str, str, str, bool]] = []
+        options: list[str] = []
+        atomic = False
+        for line in lines:
+            what, _, rest = line.decode("utf-8", "surrogateescape").partition("\t")
+            if what == "update":
+                old, new, forced, name = rest.split("\t", 3)
+                updates.append((name, old, new, forced == "1"))
+            elif what == "option":
+                options.append(rest.encode("utf-8", "replace").decode())
+            elif what == "atomic":
+                atomic = True
+        return cls(tuple(updates), tuple(options), atomic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +166,11 @@ class Pushes:
     async def _answer(self, request: GitOpen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hook = _Hook(writer)
         try:
-            asked = Asked.model_validate_json(await reader.readline())
-            reports = await self._judge(request, asked, hook)
-            await hook.tell(report=[(r.name, r.accepted, r.passed_on, r.reason) for r in reports])
-        except (OSError, ValueError, ValidationError) as error:
+            asked = Asked.read(await _question(reader))
+            for report in await self._judge(request, asked, hook):
+                await hook.report(report)
+            await hook.tell("done")
+        except (OSError, ValueError, EOFError) as error:
             log.info("push.hook_lost", extra={"session": request.session, "site": request.site_id, "reason": str(error)[:200]})
         finally:
             writer.close()
@@ -209,7 +226,7 @@ class Pushes:
             for line in one.told:
                 await hook.say(line)
             if one.action is PushAction.DEPLOY and is_id(one.operation) and update.new:
-                await hook.tell(keep=(one.operation, update.new))
+                await hook.tell("keep", one.operation, update.new)
                 reports.append(await self._follow(request, one, hook))
             elif one.action is PushAction.STORE:
                 reports.append(Report(update.name, accepted=True, passed_on=True))
@@ -239,7 +256,7 @@ class Pushes:
             for line in news.lines:
                 await hook.say(line)
             if news.ended:
-                await hook.tell(forget=verdict.operation)
+                await hook.tell("forget", verdict.operation)
                 return Report(verdict.name, accepted=True) if news.ok else await self._failed(verdict, news, hook)
 
     async def _failed(self, verdict: RefVerdict, news: OperationNews, hook: _Hook) -> Report:
@@ -254,12 +271,31 @@ class _Hook:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
 
-    async def tell(self, **what: object) -> None:
-        """One line of JSON."""
-        self._writer.write(json.dumps(what).encode() + b"\n")
+    async def tell(self, *fields: str) -> None:
+        """One line."""
+        self._writer.write("\t".join(fields).encode("utf-8", "surrogateescape") + b"\n")
         await self._writer.drain()
+
+    async def report(self, report: Report) -> None:
+        """What git is to tell of one reference."""
+        if report.accepted:
+            await self.tell("pass" if report.passed_on else "ok", report.name)
+        else:
+            await self.tell("ng", report.name, report.reason)
 
     async def say(self, text: str) -> None:
         """Show *text* to whoever pushes."""
         for line in text.splitlines() or [""]:
-            await self.tell(say=shown(line))
+            await self.tell("say", shown(line))
+
+
+async def _question(reader: asyncio.StreamReader) -> list[bytes]:
+    """The hook's lines up to `end`. Raises ValueError, EOFError."""
+    lines: list[bytes] = []
+    while (line := await reader.readline()) != b"end\n":
+        if not line.endswith(b"\n"):
+            raise EOFError("the hook has gone away")
+        lines.append(line[:-1])
+        if len(lines) > MOST_REFS_OF_A_PUSH + MOST_OPTIONS:
+            raise ValueError("the hook says too much")
+    return lines

@@ -1,20 +1,25 @@
 #!/usr/bin/python3 -IS
 """git's proc-receive hook: asks the node, through the socket at /hook/s, what becomes of the references of a push.
 
-The conversation with git is that of githooks(5), "proc-receive". The one with the node is lines of JSON: first what is pushed, then from
-there lines to show, commits to keep, and at last what to report for each reference.
+The conversation with git is that of githooks(5), "proc-receive". The one with the node is lines of fields parted by tabs. To the node:
+`update OLD NEW FORCED NAME`, `option TEXT`, `atomic`, and at last `end`. From it: `say TEXT`, `keep OPERATION COMMIT`, `forget OPERATION`,
+and for each reference `ok NAME`, `pass NAME` (git itself moves it) or `ng NAME REASON`, and at last `done`.
+
+Somebody waits for every push, and most of what this takes is Python's own start: so nothing is imported that is not built in.
 """
 
-from __future__ import annotations
-
-import contextlib
-import json
+import _socket
 import os
-import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SOCKET = "/hook/s"
-NOTHING = "0" * 40
+NOTHING = b"0" * 40
 FLUSH = b"0000"
+PUSHES = b"refs/sitewright/pushes/"
+GIT_DIR = os.environb.get(b"GIT_DIR", b".") + b"/"
 
 
 def read_exactly(size: int) -> bytes:
@@ -46,55 +51,94 @@ def put(data: bytes) -> None:
         data = data[os.write(1, data) :]
 
 
-def git(*arguments: str) -> int:
+def git(*arguments: bytes) -> int:
     """The exit code of a quiet git command."""
     nowhere = [(os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0) for number in (0, 1, 2)]
-    child = os.posix_spawn("/usr/bin/git", ("git", *arguments), os.environ, file_actions=nowhere)
+    child = os.posix_spawn("/usr/bin/git", (b"git", *arguments), os.environ, file_actions=nowhere)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def is_forced(old: str, new: str, name: str) -> bool:
+def is_forced(old: bytes, new: bytes, name: bytes) -> bool:
     if NOTHING in (old, new):
         return False
-    return not name.startswith("refs/heads/") or git("merge-base", "--is-ancestor", old, new) != 0
+    return not name.startswith(b"refs/heads/") or git(b"merge-base", b"--is-ancestor", old, new) != 0
 
 
-def keep(name: str, commit: str) -> None:
+def keep(operation: bytes, commit: bytes) -> None:
     """A hidden reference, so that nothing collects the commit while it is being deployed."""
-    path = os.path.join(os.environ.get("GIT_DIR", "."), "refs/sitewright/pushes", name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + ".lock", "x") as file:
-        file.write(commit + "\n")
-    os.rename(path + ".lock", path)
+    path = GIT_DIR + PUSHES + operation
+    os.makedirs(GIT_DIR + PUSHES, exist_ok=True)
+    lock = os.open(path + b".lock", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(lock, commit + b"\n")
+    os.close(lock)
+    os.rename(path + b".lock", path)
 
 
-def forget(name: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(os.environ.get("GIT_DIR", "."), "refs/sitewright/pushes", name))
+def forget(operation: bytes) -> None:
+    try:
+        os.unlink(GIT_DIR + PUSHES + operation)
+    except OSError:
+        return
 
 
-def say(text: str) -> None:
-    os.write(2, text.encode("utf-8", "replace") + b"\n")
+def lines(node: _socket.socket) -> "Iterator[bytes]":
+    rest = b""
+    while piece := node.recv(65536):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
 
 
-def converse(question: dict[str, object]) -> list[tuple[str, bool, bool, str]]:
-    """Ask, do what is told, and return the report: lists of name, accepted, whether git itself moves it, reason."""
-    node = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def converse(question: bytes) -> bytes:
+    """Ask, do what is told, and return the answer for git."""
+    node = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     node.connect(SOCKET)
-    stream = node.makefile("rwb")
-    stream.write(json.dumps(question).encode() + b"\n")
-    stream.flush()
-    for line in stream:
-        told = json.loads(line)
-        if "say" in told:
-            say(told["say"])
-        if "keep" in told:
-            keep(*told["keep"])
-        if "forget" in told:
-            forget(told["forget"])
-        if "report" in told:
-            return [tuple(one) for one in told["report"]]
+    node.sendall(question)
+    answer = b""
+    for line in lines(node):
+        what, _, told = line.partition(b"\t")
+        first, _, second = told.partition(b"\t")
+        if what == b"say":
+            os.write(2, told + b"\n")
+        elif what == b"keep":
+            keep(first, second)
+        elif what == b"forget":
+            forget(first)
+        elif what == b"ok":
+            answer += packet(b"ok " + told + b"\n")
+        elif what == b"pass":
+            answer += packet(b"ok " + told + b"\n") + packet(b"option fall-through\n")
+        elif what == b"ng":
+            answer += refused(first, second)
+        elif what == b"done":
+            return answer
     raise EOFError
+
+
+def refused(name: bytes, reason: bytes) -> bytes:
+    return packet(b"ng " + name + b" " + reason + b"\n")
+
+
+def is_plain(text: bytes) -> bool:
+    return all(byte >= 32 and byte != 127 for byte in text)
+
+
+def judge(commands: list[list[bytes]], options: list[bytes], *, atomic: bool) -> bytes:
+    most = int(os.environ.get("SITEWRIGHT_MOST_REFS", "2000"))
+    if len(commands) > most:
+        reason = b"more than %s branches and tags in one push" % f"{most:,}".encode()
+        return b"".join(refused(name, reason) for _, _, name in commands)
+    odd = [name for _, _, name in commands if not is_plain(name)]
+    plain = [command for command in commands if is_plain(command[2])]
+    answer = b"".join(refused(name, b"the name cannot be shown or is too long") for name in odd)
+    if odd and atomic:
+        return answer + b"".join(refused(name, b"another one was refused") for _, _, name in plain)
+    updates = [b"\t".join((b"update", old, new, b"1" if is_forced(old, new, name) else b"0", name)) for old, new, name in plain]
+    told = [*updates, *(b"option\t" + text for text in options if is_plain(text)), *([b"atomic"] if atomic else []), b"end", b""]
+    try:
+        return answer + (converse(b"\n".join(told)) if plain else b"")
+    except (OSError, EOFError, ValueError):
+        os.write(2, b"The platform has gone away in the middle of this push. What was asked of it goes on; look at the site's page.\n")
+        return answer + b"".join(refused(name, b"the platform does not answer") for _, _, name in plain)
 
 
 def main() -> None:
@@ -102,26 +146,9 @@ def main() -> None:
     features = first.partition(b"\0")[2].split()
     answered = [word for word in features if word in (b"push-options", b"atomic")]
     put(packet(b"version=1\0" + b" ".join(answered) + b"\n") + FLUSH)
-    commands = [line.decode("utf-8", "surrogateescape").split(" ", 2) for line in packets()]
-    options = [line.decode("utf-8", "replace") for line in packets()] if b"push-options" in answered else []
-    most = int(os.environ.get("SITEWRIGHT_MOST_REFS", "2000"))
-    if len(commands) > most:
-        reason = f"more than {most:,} branches and tags in one push"
-        report = [(name, False, False, reason) for _, _, name in commands]
-    else:
-        updates = [(name, old, new, is_forced(old, new, name)) for old, new, name in commands]
-        try:
-            report = converse({"updates": updates, "options": options, "atomic": b"atomic" in features})
-        except (OSError, EOFError, ValueError):
-            say("The platform has gone away in the middle of this push. What was asked of it goes on; look at the site's page.")
-            report = [(name, False, False, "the platform does not answer") for name, _, _, _ in updates]
-    answer = b""
-    for name, accepted, passed_on, reason in report:
-        shown = name.encode("utf-8", "surrogateescape")
-        answer += packet(b"ok " + shown + b"\n" if accepted else b"ng " + shown + b" " + reason.encode("utf-8", "replace") + b"\n")
-        if passed_on:
-            answer += packet(b"option fall-through\n")
-    put(answer + FLUSH)
+    commands = [line.split(b" ", 2) for line in packets()]
+    options = packets() if b"push-options" in answered else []
+    put(judge(commands, options, atomic=b"atomic" in features) + FLUSH)
 
 
 if __name__ == "__main__":
