@@ -21,6 +21,7 @@ bench: venv
 docs: venv
 	$(PY) -P -m sitewright.cli.reference docs/reference
 	$(PY) -P -m sitewright.bus.reference >docs/reference/bus.md
+	$(PY) -P -m sitewright.builder.config.schema >docs/reference/config-file.md
 	$(PY) -P -m sitewright.manager.api.export >docs/reference/openapi.json
 	.venv/bin/mkdocs build --strict
 

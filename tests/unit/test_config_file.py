@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+import tomllib
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitewright.builder.config.lines import Lines
 from sitewright.builder.config.parse import check_config, parse_config
+from sitewright.builder.config.schema import json_schema, reference
 from sitewright.builder.config.versions import fits
 from sitewright.domain.pages import HeaderRule, RedirectRule, Wishes
 from sitewright.domain.processes import HealthCheck
@@ -209,3 +215,24 @@ def test_no_mixture_of_lines_is_more_than_wrong(lines):
 )
 def test_versions(version, bounds, expected):
     assert fits(version, bounds) is expected
+
+
+def test_every_example_of_the_reference_page_is_right():
+    page = Path("docs/reference/config-file.md").read_text()
+    assert page == reference()
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", page, re.MULTILINE)
+    assert len(blocks) >= 10
+    for block in blocks:
+        text = textwrap.dedent(block)
+        assert [one for one in check_config(text) if "never" not in one.message] == [], text
+
+
+def test_the_schema_knows_every_key_and_no_other():
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    document = tomllib.loads(WHOLE)
+    assert document.keys() <= schema["properties"].keys()
+    redirect = schema["properties"]["redirects"]["items"]
+    assert redirect["required"] == ["from", "to"]
+    assert redirect["properties"]["status"]["enum"] == [200, 301, 302, 303, 307, 308, 404, 410]
+    assert schema["properties"]["processes"]["additionalProperties"]["anyOf"][1] == {"type": "string"}

@@ -12,6 +12,7 @@ import pytest
 
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import VisitLimits
+from sitewright.domain.pages import HeaderRule, PageRules, RedirectRule
 from sitewright.domain.route import Affinity, Presence
 from sitewright.router.follow import TrafficFollower
 
@@ -65,6 +66,26 @@ def ask(router, path: str, **more) -> dict:
     assert got.headers["set-cookie"] == "id=1; domain=php.example.test"
     assert "x-accel-redirect" not in got.headers
     return json.loads(got.body)
+
+
+def test_page_rules_hold_for_scripts_and_files(router, php):
+    route = {"public": router.folder / "sites" / "php", "sockets": (router.settings.paths.run / "i" / "fpm.s",), "fastcgi_root": str(php)}
+    rules = PageRules(
+        (HeaderRule("/*", (("X-Own", "yes"),)),),
+        (
+            RedirectRule("/old.php", "/new?a=1"),
+            RedirectRule("/nice/:id", "/page.php?id=:id", 200),
+            RedirectRule("/read", "/plain/read.txt", 200),
+        ),
+    )
+    router.route("ruled.php.example.test", rules=rules, **route)
+    assert router.get("ruled.php.example.test", "/old.php").headers["location"] == "/new?a=1"
+    shown = router.get("ruled.php.example.test", "/nice/7?more=1")
+    assert (shown.headers["x-own"], json.loads(shown.body)["script"], json.loads(shown.body)["query"]) == ("yes", "/page.php", {"id": "7"})
+    assert router.get("ruled.php.example.test", "/read").text == "text"
+    assert router.get("ruled.php.example.test", "/style.css").headers["x-own"] == "yes"
+    for path in ("/page.php", "/admin/", "/anything"):
+        assert json.loads(router.get("ruled.php.example.test", path).body)["host"] == "ruled.php.example.test"
 
 
 def test_a_script_is_run_with_its_path_as_the_sandbox_sees_it(router, php):
