@@ -50,8 +50,19 @@ class Engine:
                 pass
         except StaleWorkerError:
             log.warning("operation.taken_over", extra=fields)
-        else:
-            log.info("operation.paused", extra={**fields, "state": operation.state, "step": operation.step})
+            return
+        log.info("operation.paused", extra={**fields, "state": operation.state, "step": operation.step})
+        if operation.state == OperationState.SUCCEEDED:
+            self._afterwards(operation, fields)
+
+    def _afterwards(self, operation: Operation, fields: Mapping[str, str]) -> None:
+        """What nobody has to wait for. Lost with a killed worker, so nothing depends on it."""
+        work = getattr(self._handlers[OperationKind(operation.kind)], "afterwards", None)
+        try:
+            if work is not None:
+                work(operation)
+        except Exception:
+            log.exception("operation.afterwards_failed", extra=dict(fields))
 
     def _advance(self, operation: Operation) -> bool:
         """One step. Whether to go on at once."""

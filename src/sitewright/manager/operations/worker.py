@@ -14,6 +14,7 @@ from sitewright.manager.operations import claims
 from sitewright.manager.operations.claims import Claim
 from sitewright.manager.operations.doorbell import EmbeddedDoorbell
 from sitewright.manager.operations.engine import Engine
+from sitewright.manager.releases.describing import describe_forgotten
 from sitewright.manager.releases.uploads import forget_old
 from sitewright.system.clock import Clock
 
@@ -119,6 +120,7 @@ class Worker:
     @staticmethod
     def _clean() -> None:
         forget_old()
+        describe_forgotten()
 
     @staticmethod
     def _kept(work: Callable[[], None]) -> None:

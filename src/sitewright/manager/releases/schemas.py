@@ -98,7 +98,7 @@ def release_out(release: Release, live_id: str | None, kept: frozenset[str]) -> 
         author=release.author,
         subject=release.subject,
         build_seconds=release.build_seconds,
-        changes=ChangeNumbers(**release.changes) if release.changes else None,
+        changes=ChangeNumbers(**release.changes) if release.changes and "commits" in release.changes else None,
         adopted_from=_adopted(release.adopted_from),
         live_at=release.live_at,
         gone_at=release.gone_at,

@@ -184,9 +184,9 @@ async def _log(view: View, place: Place) -> tuple[list[str], Place]:
         return [], replace(place, drained=not view.building)
     try:
         page = await _page(view, place, 0.0)
-    except SitewrightError as error:
-        # A node that is away for a moment delays the lines; one that does not know the log any more ends it.
-        return [], replace(place, drained=not view.building or error.permanent)
+    except SitewrightError:
+        # A node that is away for a moment, or has not heard of the build yet, delays the lines; when the build is over they end here.
+        return [], replace(place, drained=not view.building)
     lines = [f"       {line.text}" for line in page.lines]
     drained = page.ended or (not page.lines and not view.building)
     position = place.position

@@ -6,10 +6,9 @@ Also what becomes of the edits of a live channel that a deploy lays something el
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from sitewright.bus.messages import Author, CommitSource, FolderSource, GitSource, ImageSource, Published, PublishEdits, Source
-from sitewright.domain.git import Changes, WhenEdited
+from sitewright.domain.git import WhenEdited
 from sitewright.domain.states import Mode
 from sitewright.errors import ConflictError, SitewrightError
 from sitewright.manager.accounts.models import User
@@ -17,7 +16,7 @@ from sitewright.manager.bus import NodeClient
 from sitewright.manager.operations.handlers import Context
 from sitewright.manager.operations.lanes import others_in_the_way
 from sitewright.manager.operations.models import Operation
-from sitewright.manager.releases.models import Build, Release
+from sitewright.manager.releases.models import Build
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import branches
 from sitewright.manager.sites.models import Channel
@@ -125,38 +124,10 @@ def told_of(source: Source) -> str:
         return f"Image {source.reference}"[:LONGEST_SUBJECT]
     if isinstance(source, FolderSource):
         return "The live folder"
+    if isinstance(source, CommitSource):
+        return ""
     name = getattr(source, "name", "")
     return f"{source.kind.capitalize()} {name}".strip()[:LONGEST_SUBJECT]
-
-
-def describe(channel: Channel, commit: str) -> dict[str, Any]:
-    """Author, subject and what changed since the release that visitors get, for the release of *commit*; {} when the node cannot say."""
-    before: Release | None = channel.release
-    since = before.commit if before is not None else ""
-    try:
-        found = branches.changes(channel, since, commit)
-        if not found.commits:
-            found = branches.changes(channel, "", commit, 1)
-            return {**_by(found), "changes": numbers(Changes())} if since else _by(found)
-    except SitewrightError:
-        return {}
-    return {**_by(found), "changes": numbers(found)} if since else _by(found)
-
-
-def _by(found: Changes) -> dict[str, Any]:
-    if not found.commits:
-        return {}
-    return {"author": found.commits[0].author[:LONGEST_SUBJECT], "subject": found.commits[0].subject[:LONGEST_SUBJECT]}
-
-
-def numbers(found: Changes) -> dict[str, int]:
-    """How much changed; lines of binary files count for nothing."""
-    return {
-        "commits": len(found.commits),
-        "files": len(found.files) + found.more,
-        "added": sum(max(one.added, 0) for one in found.files),
-        "removed": sum(max(one.removed, 0) for one in found.files),
-    }
 
 
 def check_edits(context: Context, channel: Channel) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter
 
-from sitewright.bus.messages import BuildQuery, BuildRequest, BuildStatus, CommitSource, Source, UploadSource
+from sitewright.bus.messages import BuildQuery, BuildRequest, BuildStatus, Source, UploadSource
 from sitewright.domain.events import EventKind
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import BuildState, Mode, Power
@@ -20,7 +20,6 @@ from sitewright.manager.operations.kinds.branch import (
     author_of,
     check_branch,
     check_edits,
-    describe,
     move_branch,
     parent_for,
     recorded,
@@ -29,6 +28,7 @@ from sitewright.manager.operations.kinds.branch import (
 from sitewright.manager.operations.kinds.canary import NO_TRIAL, put_on_trial, replaced, share, take_back
 from sitewright.manager.operations.kinds.rollout import channel_of, put_back, roll_out
 from sitewright.manager.operations.models import Operation
+from sitewright.manager.releases.describing import describe
 from sitewright.manager.releases.models import Build, Release
 from sitewright.manager.releases.returning import by_commit, can_try, trial_is_on, went_live
 from sitewright.manager.releases.services import record_build_status, record_release, request_of, start_build
@@ -80,7 +80,6 @@ class Deploy:
         if BuildState(build.state) in {BuildState.QUEUED, BuildState.RUNNING}:
             status = NodeClient(runtime().bus, build.node).ask("build.start", _request(context, build), BuildStatus, 15.0)
             record_build_status(status, build.node)
-            self._describe(context, channel)
             build.refresh_from_db()
         return self._judge(context, build)
 
@@ -88,13 +87,6 @@ class Deploy:
     def _parent(context: Context, channel: Channel) -> dict[str, str]:
         """What the platform's own commit of the source goes on top of."""
         return {"parent": parent_for(channel)} if recorded(_source(context)) else {}
-
-    @staticmethod
-    def _describe(context: Context, channel: Channel) -> None:
-        """Ask who made the commit and what it changes while it is being built: then that takes no time of its own."""
-        source = _source(context)
-        if isinstance(source, CommitSource) and "told" not in context.found():
-            context.remember(told=describe(channel, source.commit))
 
     def _judge(self, context: Context, build: Build) -> Outcome:
         state = BuildState(build.state)
@@ -112,8 +104,7 @@ class Deploy:
     def _release(self, context: Context) -> Outcome:
         build = Build.objects.get(id=context.found("build")["build"])
         with context.fenced():
-            told = context.found("build").get("told", {})
-            release = record_release(build, told or {"subject": told_of(_source(context))})
+            release = record_release(build, {"subject": told_of(_source(context)), **_replaced_commit(channel_of(context))})
             context.remember(release=release.id)
         return Done(f"Release {release.number}")
 
@@ -156,6 +147,13 @@ class Deploy:
         if isinstance(outcome, Done):
             _keep_usual_strategy(context)
         return outcome
+
+    def afterwards(self, operation: Operation) -> None:
+        """Say of the release who made its commit and what that changed. Asking the repository takes as long as everything else, and
+        whoever waits for the deploy need not wait for it."""
+        release = Release.objects.filter(id=operation.params.get("found", {}).get("release", {}).get("release", "")).first()
+        if release is not None:
+            describe(release, operation)
 
     def undo(self, context: Context, reason: str) -> None:
         """End an unfinished build; serve the release of before."""
@@ -208,6 +206,12 @@ def _keep_usual_strategy(context: Context) -> None:
         context.remember(usual_again=True)
     with contextlib.suppress(SitewrightError):
         desired.push(channel.id)
+
+
+def _replaced_commit(channel: Channel) -> dict[str, Any]:
+    """What the release's changes are counted from, once somebody has the time."""
+    before = channel.release.commit if channel.release is not None else ""
+    return {"changes": {"since": before}} if before else {}
 
 
 def _source(context: Context) -> Source:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sitewright.bus.messages import Ack, RefMove, RepositoryFetched
 from sitewright.domain.events import EventKind, as_told
-from sitewright.domain.git import RefUpdate
+from sitewright.domain.git import BRANCHES, RefUpdate
 from sitewright.domain.operation import OperationKind
 from sitewright.errors import ConflictError, NotFoundError, SitewrightError, UnavailableError
 from sitewright.manager.audit.services import noted
@@ -91,20 +93,23 @@ class Sync:
         local = {ref.name: ref.commit.id for ref in branches.refs(production).refs}
         followed = set(Channel.objects.filter(site=connection.site).exclude(branch="").values_list("branch", flat=True))
         plan = arrivals.plan(seen, local, followed)
+        forced = _forced(connection.site, plan, local)
         _move(production, plan.deletions)
         _move(production, plan.moves)
         with context.fenced():
-            told = self._arrive(context, connection, plan)
+            told = self._arrive(context, connection, plan, forced)
             known = {name: commit for name, commit in connection.refs.items() if name not in seen.gone} | dict(seen.changed)
             Connection.objects.filter(id=connection.id).update(refs=known)
         return Done(" ".join(told))
 
-    def _arrive(self, context: Context, connection: Connection, plan: arrivals.Plan) -> list[str]:
+    def _arrive(self, context: Context, connection: Connection, plan: arrivals.Plan, forced: Mapping[str, str]) -> list[str]:
         """Begin the deploys; what cannot be deployed now is told and tried at the next push."""
         told = [f"“{as_told(branch)}” is gone over there; its channel keeps what it has." for branch in plan.kept]
         why = _why(connection, context.params.get("why", ""))
         for branch, commit in plan.arrivals.items():
             try:
+                if branch in forced:
+                    raise ConflictError(f"It was forced over there, and the channel “{forced[branch]}” is protected.")
                 operation = pushes.arrived(connection.site, branch, commit, context.operation.created_by, why)
             except SitewrightError as error:
                 noted(connection.site_id, EventKind.PUSH_REFUSED, f"{as_told(branch)} was not deployed. {error.message}", None)
@@ -149,6 +154,15 @@ def _follow_default(site: Site, branch: str) -> None:
     if branch and not Channel.objects.filter(site=site, branch=branch).exists():
         Site.objects.filter(id=site.id).update(default_branch=branch)
         Channel.objects.filter(site=site, name="production").update(branch=branch)
+
+
+def _forced(site: Site, plan: arrivals.Plan, local: Mapping[str, str]) -> dict[str, str]:
+    """Branches that do not build on what is here and whose channels are protected, and those channels' names."""
+    found = {}
+    for channel in Channel.objects.select_related("site").filter(site=site, protected=True, branch__in=plan.arrivals.keys()):
+        if not branches.builds_on(channel, plan.arrivals[channel.branch], local.get(BRANCHES + channel.branch, "")):
+            found[channel.branch] = channel.name
+    return found
 
 
 def _move(channel: Channel, updates: tuple[RefUpdate, ...]) -> None:
