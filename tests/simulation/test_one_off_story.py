@@ -93,7 +93,7 @@ async def test_one_whose_other_end_is_gone_is_ended(machine):
 async def test_one_that_cannot_begin_leaves_no_box(machine):
     await asleep(machine)
 
-    async def refuse(*_):
+    async def refuse(*_, **__):
         raise EngineError("There is no such program.")
 
     machine.engine.exec = refuse

@@ -178,6 +178,10 @@ class ExecSession(Protocol):
         """The next output, up to 64 KiB; b"" once it has ended and all was read."""
         ...
 
+    async def read_error(self) -> bytes:
+        """The next of its standard error, up to 64 KiB; b"" once it has ended and all was read, or at once when that is not apart."""
+        ...
+
     async def write(self, data: bytes) -> None:
         """Give it input; b"" closes its input."""
         ...
@@ -265,8 +269,11 @@ class Engine(Protocol):
         """What it uses; zeros for an unknown or exited one."""
         ...
 
-    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> ExecSession:
-        """Run *argv* beside the running instance. Raises EngineError when it is not running."""
+    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None, *, apart: bool = False) -> ExecSession:
+        """Run *argv* beside the running instance. Raises EngineError when it is not running.
+
+        *apart*: without a terminal, its standard error is a stream of its own where the engine can; else it is part of the output.
+        """
         ...
 
     async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:

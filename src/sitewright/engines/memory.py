@@ -145,7 +145,14 @@ class MemoryEngine:
         usual = Stats(1024 * 1024, 0.0, 1)
         return self.world.stats.get(instance_id, usual) if held is not None and held.exit is None else Stats()
 
-    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> MemoryExecSession:  # noqa: ARG002
+    async def exec(
+        self,
+        instance_id: str,
+        argv: tuple[str, ...],
+        terminal: TerminalSize | None,  # noqa: ARG002 - the contract
+        *,
+        apart: bool = False,  # noqa: ARG002 - the contract
+    ) -> MemoryExecSession:
         """A session that echoes. Raises EngineError when it is not running."""
         self._living(instance_id)
         return MemoryExecSession(argv)
@@ -196,6 +203,10 @@ class MemoryExecSession:
         if self._ended.is_set() and self._output.empty():
             return b""
         return await self._output.get()
+
+    async def read_error(self) -> bytes:
+        """Nothing."""
+        return b""
 
     async def write(self, data: bytes) -> None:
         """Echo it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sitewright.bus.messages import ExecOpen
@@ -30,8 +29,6 @@ class Opened:
     kind: EventKind
     text: str
     box: Observed | None = None
-    read_error: Callable[[], Awaitable[bytes]] | None = None
-    """Standard error, where it is a stream of its own."""
 
 
 class Openings:
@@ -83,7 +80,7 @@ class Openings:
         terminal = TerminalSize(request.rows, request.columns) if request.terminal else None
         variables = tuple(f"{name}={value}" for name, value in request.env)
         argv = (ENV, *variables, *request.argv) if variables else request.argv
-        process = await self._tools.engine.exec(target.spec.id, argv, terminal)
+        process = await self._tools.engine.exec(target.spec.id, argv, terminal, apart=request.metered)
         where = f"beside {target.spec.process}" if box is None else "by itself"
         text = f"A command was run {where}: {as_told(told_program(request.argv))}."
         return Opened(process, target.spec.site_id, EventKind.EXEC_OPENED, text, box)
@@ -94,7 +91,7 @@ class Openings:
         make_folders(settings, desired)
         talk = await self._tools.engine.converse(files_spec(settings, desired, request.argv, new_id()))
         text = f"Files of {desired.channel} were opened with {as_told(told_program(request.argv))}."
-        return Opened(talk, desired.site_id, EventKind.FILES_OPENED, text, read_error=talk.read_error)
+        return Opened(talk, desired.site_id, EventKind.FILES_OPENED, text)
 
     def _live(self, channel_id: str) -> DesiredChannel:
         desired = self._orchestrator.store.get(channel_id)

@@ -102,6 +102,10 @@ class SocketTalk:
             self._ended.set()
         return data
 
+    async def read_error(self) -> bytes:
+        """Nothing."""
+        return b""
+
     async def write(self, data: bytes) -> None:
         """Send it; b"" says that nothing more comes."""
         with contextlib.suppress(OSError, RuntimeError):
@@ -132,7 +136,8 @@ class _Begun:
 
     def __init__(self, inner: ExecSession, first: bytes) -> None:
         self._inner, self._first = inner, first
-        self.write, self.resize, self.wait, self.kill = inner.write, inner.resize, inner.wait, inner.kill
+        self.read_error, self.write, self.resize = inner.read_error, inner.write, inner.resize
+        self.wait, self.kill = inner.wait, inner.kill
 
     async def read(self) -> bytes:
         """The first piece, then the others."""

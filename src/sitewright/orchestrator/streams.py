@@ -125,10 +125,7 @@ class ExecSessions:
         # Lost input is not the end of input: nobody shall take half a file for a whole one.
         feeding.add_done_callback(lambda done: self._spawn(process.kill()) if not done.cancelled() and done.exception() else None)
         try:
-            pumps = [_pump(process.read, stream.write)]
-            if session.opened.read_error is not None:
-                pumps.append(_pump(session.opened.read_error, stream.write_error))
-            await asyncio.gather(*pumps)
+            await asyncio.gather(_pump(process.read, stream.write), _pump(process.read_error, stream.write_error))
             code = (await process.wait()).code
         except SitewrightError as error:
             log.info("exec.lost", extra={"session": session.request.session, "reason": str(error)})

@@ -32,6 +32,15 @@ class CommandsContract:
         assert await session.read() == b""
         assert await session.wait() == Exit(0)
 
+    async def test_standard_error_may_be_apart_and_is_never_lost(self, lab: Lab) -> None:
+        spec = lab.instance()
+        await lab.engine.start(spec)
+        session = await lab.engine.exec(spec.id, ("/bin/sh", "-c", "echo out; echo err >&2; exit 3"), None, apart=True)
+        output, errors = await asyncio.gather(everything(session.read), everything(session.read_error))
+        assert sorted((output + errors).split()) == [b"err", b"out"]
+        assert b"err" not in output or errors == b""
+        assert await session.wait() == Exit(3)
+
     async def test_a_command_with_a_terminal_knows_its_size(self, lab: Lab) -> None:
         spec = lab.instance()
         await lab.engine.start(spec)

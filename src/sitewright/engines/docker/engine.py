@@ -258,7 +258,14 @@ class DockerEngine:
             raise
         return stats_from(seen)
 
-    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> ExecSession:
+    async def exec(
+        self,
+        instance_id: str,
+        argv: tuple[str, ...],
+        terminal: TerminalSize | None,
+        *,
+        apart: bool = False,  # noqa: ARG002 - here it is part of the output
+    ) -> ExecSession:
         """Run *argv* beside it, as the tenant. Raises EngineError when it is not running or frozen."""
         seen = await self._running(instance_id)
         if seen["State"]["Paused"]:

@@ -55,6 +55,10 @@ class DockerExec:
         self.close()
         return b""
 
+    async def read_error(self) -> bytes:
+        """Nothing: it is part of the output."""
+        return b""
+
     async def write(self, data: bytes) -> None:
         """Give it input; b"" closes its input. Input for one that has ended is dropped."""
         with contextlib.suppress(OSError, RuntimeError):

@@ -37,7 +37,7 @@ from sitewright.engines.sandbox.network import NetworkPool, host_egress
 from sitewright.engines.sandbox.output import OutputReader, make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, load, load_exit
 from sitewright.engines.sandbox.rootfs import make_base
-from sitewright.engines.sandbox.session import open_session
+from sitewright.engines.sandbox.session import Wiring, open_session
 from sitewright.engines.sandbox.spawn import Process, close_on_exec
 from sitewright.engines.sandbox.starting import Started, start_instance
 from sitewright.engines.sandbox.warm import WarmParents, WarmStartError
@@ -368,13 +368,13 @@ class SandboxEngine:
             dropped_bytes=held.reader.dropped_bytes if held.reader is not None else 0,
         )
 
-    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None) -> ExecSession:
+    async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None, *, apart: bool = False) -> ExecSession:
         """Run *argv* beside the running instance."""
         held = self._running(instance_id)
         if held.frozen:
             raise EngineError("The instance is asleep.", resolution="Wake it with a request, then try again.")
         self._sessions += 1
-        return await open_session(self._ready(), held, self._sessions, argv, terminal)
+        return await open_session(self._ready(), held, self._sessions, argv, Wiring(terminal, apart and terminal is None))
 
     # --- jobs ---
     async def run(self, job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:

@@ -14,6 +14,8 @@ import fcntl
 import os
 import struct
 import termios
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sitewright.commands import bwrap, nsenter
 from sitewright.engines.base import Exit, TerminalSize
@@ -44,15 +46,32 @@ def options(ground: Ground, held: Held, terminal: TerminalSize | None) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How a command is connected: to a terminal of that size, or to pipes. ``apart``: with one of its own for standard error."""
+
+    terminal: TerminalSize | None = None
+    apart: bool = False
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Our ends. A terminal is one descriptor for both; -1 is closed, or never was there."""
+
+    output: int
+    input: int
+    error: int = -1
+
+
 class SandboxSession:
     """Input and output of a command that runs in an instance."""
 
-    def __init__(self, process: Process, streams: tuple[int, int], ground: Ground, group: str) -> None:
+    def __init__(self, process: Process, ends: _Ends, ground: Ground, group: str) -> None:
         self._process = process
-        self._output, self._input = output, source = streams
+        self._ends = ends
         self._ground = ground
         self._group = group
-        self._terminal = output == source
+        self._terminal = ends.output == ends.input
         self._end = asyncio.get_running_loop().create_task(self._watch(), name=f"exec-{group}")
 
     async def _watch(self) -> Exit:
@@ -65,45 +84,57 @@ class SandboxSession:
 
     async def read(self) -> bytes:
         """The next output, up to 64 KiB; b"" once it has ended and all was read."""
-        while self._output >= 0:
+        data = await self._read(lambda: self._ends.output)
+        if not data:
+            self._close(self._ends.output)
+        return data
+
+    async def read_error(self) -> bytes:
+        """The next of its standard error; b"" once it has ended, or at once when that is part of the output."""
+        data = await self._read(lambda: self._ends.error)
+        if not data:
+            self._close(self._ends.error)
+        return data
+
+    async def _read(self, end: Callable[[], int]) -> bytes:
+        """From that end, which may be closed meanwhile; b"" when it is, and when nobody writes any more and all has ended."""
+        while end() >= 0:
             try:
-                data = os.read(self._output, _READ)
+                data = os.read(end(), _READ)
             except BlockingIOError:
-                await _ready(self._output, writing=False)
+                await _ready(end(), writing=False)
                 continue
             except OSError as error:
                 if error.errno != errno.EIO:  # what a terminal says when its last user has gone
                     raise
                 data = b""
-            if data:
-                return data
-            await asyncio.shield(self._end)
-            self._close()
+            if not data:
+                await asyncio.shield(self._end)
+            return data
         return b""
 
     async def write(self, data: bytes) -> None:
         """Give it input; b"" closes its input."""
-        if self._input < 0:
+        if self._ends.input < 0:
             return
         if not data:
             if not self._terminal:
-                os.close(self._input)
-                self._input = -1
+                self._close(self._ends.input)
                 return
             data = _END_OF_INPUT
         view = memoryview(data)
-        while view and self._input >= 0 and not self._process.ended.is_set():
+        while view and self._ends.input >= 0 and not self._process.ended.is_set():
             try:
-                view = view[os.write(self._input, view) :]
+                view = view[os.write(self._ends.input, view) :]
             except BlockingIOError:
-                await _ready(self._input, writing=True)
+                await _ready(self._ends.input, writing=True)
             except OSError:
                 return
 
     async def resize(self, size: TerminalSize) -> None:
         """Tell it the terminal's new size; nothing happens without a terminal."""
-        if self._terminal and self._output >= 0:
-            set_size(self._output, size)
+        if self._terminal and self._ends.output >= 0:
+            set_size(self._ends.output, size)
 
     async def wait(self) -> Exit:
         """Wait until it has ended, with everything it started."""
@@ -115,15 +146,21 @@ class SandboxSession:
         if self._ground.groups is not None:
             await empty(self._ground.groups, self._group)
         await asyncio.shield(self._end)
-        self._close()
+        self._close(self._ends.output)
+        self._close(self._ends.error)
 
-    def _close(self) -> None:
-        for descriptor in {self._output, self._input} - {-1}:
+    def _close(self, descriptor: int) -> None:
+        """Close that end, whatever it is for; with the output the input goes, for nobody is there."""
+        ends = self._ends
+        closing = {descriptor, ends.input} if descriptor == ends.output else {descriptor}
+        for one in closing - {-1}:
             loop = asyncio.get_running_loop()
-            loop.remove_reader(descriptor)
-            loop.remove_writer(descriptor)
-            os.close(descriptor)
-        self._output = self._input = -1
+            loop.remove_reader(one)
+            loop.remove_writer(one)
+            os.close(one)
+            for name in ("output", "input", "error"):
+                if getattr(ends, name) == one:
+                    setattr(ends, name, -1)
 
 
 async def _ready(descriptor: int, *, writing: bool) -> None:
@@ -146,14 +183,15 @@ def set_size(descriptor: int, size: TerminalSize) -> None:
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
 
 
-async def open_session(ground: Ground, held: Held, number: int, argv: tuple[str, ...], terminal: TerminalSize | None) -> SandboxSession:
+async def open_session(ground: Ground, held: Held, number: int, argv: tuple[str, ...], wiring: Wiring) -> SandboxSession:
     """Start *argv* beside *held*. Raises EngineError."""
+    terminal = wiring.terminal
     await _inhabited(held)
     group = f"{held.spec.id}/x{number}"
     ours: list[int] = []
     theirs: list[int] = []
     try:
-        output, source, streams = _streams(terminal, ours, theirs)
+        ends, streams = _streams(wiring, ours, theirs)
         launched = launch_beside(ground, held.spec.box, held.first, nsenter.with_terminal(argv) if terminal else argv, streams)
         process = Process.started(launched.pid)
         try:
@@ -172,7 +210,7 @@ async def open_session(ground: Ground, held: Held, number: int, argv: tuple[str,
     finally:
         for descriptor in theirs:
             os.close(descriptor)
-    return SandboxSession(process, (output, source), ground, group)
+    return SandboxSession(process, ends, ground, group)
 
 
 async def _inhabited(held: Held) -> None:
@@ -200,19 +238,24 @@ async def _confine(ground: Ground, group: str, process: Process) -> None:
     raise EngineError("The instance could not be entered.", details="It has probably just ended.", resolution="Try again.")
 
 
-def _streams(terminal: TerminalSize | None, ours: list[int], theirs: list[int]) -> tuple[int, int, dict[int, int]]:
-    """Ours to read and to write (the same for a terminal), and its descriptors 0, 1, 2."""
-    if terminal is not None:
+def _streams(wiring: Wiring, ours: list[int], theirs: list[int]) -> tuple[_Ends, dict[int, int]]:
+    """Our ends, and its descriptors 0, 1, 2."""
+    if wiring.terminal is not None:
         master, slave = os.openpty()
         ours.append(master)
         theirs.append(slave)
-        set_size(master, terminal)
+        set_size(master, wiring.terminal)
         os.set_blocking(master, False)
-        return master, master, {0: slave, 1: slave, 2: slave}
+        return _Ends(master, master), {0: slave, 1: slave, 2: slave}
     from_it, its_output = os.pipe()
     its_input, to_it = os.pipe()
     ours += [from_it, to_it]
     theirs += [its_output, its_input]
-    os.set_blocking(from_it, False)
-    os.set_blocking(to_it, False)
-    return from_it, to_it, {0: its_input, 1: its_output, 2: its_output}
+    ends, its_error = _Ends(from_it, to_it), its_output
+    if wiring.apart:
+        ends.error, its_error = os.pipe()
+        ours.append(ends.error)
+        theirs.append(its_error)
+    for descriptor in ours:
+        os.set_blocking(descriptor, False)
+    return ends, {0: its_input, 1: its_output, 2: its_error}
