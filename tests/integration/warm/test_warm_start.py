@@ -255,6 +255,26 @@ async def test_the_end_of_a_parent_touches_no_copy_and_the_next_start_is_an_ordi
     assert await exit_of(lab, spec.id) == Exit(0)
 
 
+async def test_a_copy_made_ahead_that_was_killed_is_made_anew(lab: WarmLab) -> None:
+    lab.app()
+    warm = lab.engine.warm
+    assert warm is not None
+
+    async def ahead() -> bool:
+        return bool(warm.spares())
+
+    await until(ahead, "a copy is made ahead")
+    (spare,) = warm.spares()
+    os.kill(spare, signal.SIGKILL)
+    spec = web(lab, warm=True)
+    await begin(lab, spec)
+
+    async def answers() -> bool:
+        return await asyncio.to_thread(get, spec.socket) == 200
+
+    await until(answers, "it answers")
+
+
 async def test_a_site_sees_and_reaches_nothing_of_the_parent(lab: WarmLab) -> None:
     lab.app(FLASK_APP + HOSTILE)
     spec = web(lab, warm=True)

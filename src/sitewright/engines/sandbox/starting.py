@@ -19,7 +19,7 @@ from sitewright.engines.sandbox.output import make_pipe_wide
 from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import has_users, start_ticks
-from sitewright.engines.sandbox.warm import Copy
+from sitewright.engines.sandbox.warm import Copy, WarmStartError
 from sitewright.engines.sandbox.warm_start import HOLDER, HOLDER_ENVIRONMENT, Holding, begin_inside, hand_over
 from sitewright.errors import EngineError
 from sitewright.system import scratch
@@ -214,8 +214,13 @@ def _into_groups(ground: Ground, spec: InstanceSpec, handed: _Handed, launched: 
     """Its limits, before anything of it has begun. Raises OSError."""
     if ground.groups is not None:
         ground.groups.create(spec.id, spec.box.limits)
-        for pid in (*(each.pid for each in launched), *((handed.copy.pid,) if handed.copy is not None else ())):
-            ground.groups.add(spec.id, pid)
+        for each in launched:
+            ground.groups.add(spec.id, each.pid)
+        if handed.copy is not None:
+            try:
+                ground.groups.add(spec.id, handed.copy.pid)
+            except OSError as error:
+                raise WarmStartError("The copy is gone.", details=str(error)) from error
 
 
 async def _assistants_of_ordinary_user(ground: Ground, record: Record, folder: Folder, listener: socket.socket | None) -> Record:

@@ -82,6 +82,16 @@ class Copy:
         socket.send_fds(self.control, [struct.pack("!I", len(text))], descriptors)
         self.control.sendall(text)
 
+    @property
+    def lives(self) -> bool:
+        """Whether it still waits; else its number may be another process's by now."""
+        try:
+            return bool(self.control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     async def begun(self) -> int:
         """The process inside, once it is confined. Raises WarmStartError."""
         answer = await self._answer(ANSWER_SECONDS)
@@ -179,6 +189,9 @@ class WarmParents:
             return None
         parent.used_at = asyncio.get_running_loop().time()
         copy, parent.spare = parent.spare, None
+        if copy is not None and not copy.lives:
+            copy.close()
+            copy = None
         try:
             copy = copy or await self._copy(parent)
         except (OSError, WarmStartError) as error:
@@ -233,6 +246,10 @@ class WarmParents:
             self._known[copy.tree] = found
         while len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
+
+    def spares(self) -> tuple[int, ...]:
+        """The processes that are made ahead, as the host numbers them."""
+        return tuple(parent.spare.pid for parent in self._parents.values() if parent.spare is not None)
 
     @property
     def known(self) -> frozenset[str]:
