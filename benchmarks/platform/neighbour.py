@@ -56,11 +56,16 @@ def neighbour_rows(there: Stand) -> list[Row]:
 
 
 def _row(name: str, kind: str, pairs: list[tuple[Turn, Turn]]) -> Row:
+    ratio = late_ratio(name, pairs)
+    return Row(f"quiet {name} site beside a neighbour's {kind}, p99, ratio", ratio, "×", BAR, peer="itself alone", peer_value=1.0)
+
+
+def late_ratio(name: str, pairs: list[tuple[Turn, Turn]]) -> float:
+    """How many times later the 99th percentile is in the second turn of each pair; *name* is `static` or `proxied`."""
     quiet: list[list[float]] = [getattr(alone, name) for alone, _ in pairs]
     noisy: list[list[float]] = [getattr(beside, name) for _, beside in pairs]
     usual = [statistics.median(turn) for turn in quiet]
-    ratio = late(merged(_scaled(noisy, usual))) / late(merged(_scaled(quiet, usual)))
-    return Row(f"quiet {name} site beside a neighbour's {kind}, p99, ratio", ratio, "×", BAR, peer="itself alone", peer_value=1.0)
+    return late(merged(_scaled(noisy, usual))) / late(merged(_scaled(quiet, usual)))
 
 
 def _scaled(turns: list[list[float]], by: list[float]) -> list[list[float]]:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from sitewright.builder.collect import YOUNGEST_SECONDS, Needs
 from sitewright.builder.service import MAX_ATTEMPTS, Builder
 from sitewright.builder.store import BuildStore
-from sitewright.bus.messages import BuildRequest, BuildStatus, TemplateSource, UploadSource
+from sitewright.bus.messages import Author, BuildRequest, BuildStatus, TemplateSource, UploadSource
 from sitewright.config.settings import Settings
 from sitewright.domain.identity import new_id
 from sitewright.domain.states import BuildState
@@ -150,6 +151,53 @@ async def test_a_waiting_build_is_cancelled_and_never_runs(desk: Desk) -> None:
     desk.engine.gate.set()
     await desk.ended(first.build_id)
     assert len(desk.engine.order) == 1
+
+
+async def test_a_build_is_cancelled_where_no_command_runs(desk: Desk) -> None:
+    at_it = asyncio.Event()
+
+    async def never_ends(*_: object) -> str:
+        at_it.set()
+        await asyncio.Event().wait()
+        return ""
+
+    desk.builder = desk.make()
+    desk.builder.commit_tree = never_ends
+    await desk.builder.open()
+    asked = request().model_copy(update={"record": Author(name="Alice", email="alice@example.org", message="first")})
+    await desk.builder.start(asked)
+    await asyncio.wait_for(at_it.wait(), 10)
+    async with asyncio.timeout(1):
+        assert (await desk.builder.cancel(asked.build_id)).state is BuildState.CANCELLED
+    after = request(BOB, 2)
+    await desk.builder.start(after)
+    assert (await desk.ended(after.build_id)).state is BuildState.SUCCEEDED
+
+
+async def test_builds_keep_their_order_when_the_platform_is_killed(desk: Desk) -> None:
+    """Nothing is closed: all there is is on disk, as after kill -9."""
+    desk.engine.gate.clear()
+    wanted = [
+        request(site, number).model_copy(update={"channel_id": new_id()}) for site, number in ((ALICE, 1), (BOB, 2), (CHARLIE, 3), (BOB, 2))
+    ]
+    for each in wanted:
+        await desk.builder.start(each)
+    abandoned, desk.builder = desk.builder, desk.make()
+    await abandoned.close()
+    desk.engine.gate.set()
+    await desk.builder.open()
+    ended = [await desk.ended(each.build_id) for each in wanted]
+    assert sorted(ended, key=lambda status: status.started_at) == ended
+
+
+async def test_a_build_whose_folder_is_gone_holds_up_nobody(desk: Desk) -> None:
+    desk.engine.gate.clear()
+    first, lost, after = request(), request(BOB, 2), request(CHARLIE, 3)
+    for each in (first, lost, after):
+        await desk.builder.start(each)
+    shutil.rmtree(desk.settings.paths.builds / lost.build_id)
+    desk.engine.gate.set()
+    assert (await desk.ended(after.build_id)).state is BuildState.SUCCEEDED
 
 
 async def test_builds_that_were_cut_off_or_waiting_go_on_after_a_restart(desk: Desk) -> None:

@@ -55,6 +55,10 @@ class Attempt:
         """End it, wherever it is."""
         self._run.bench.cancelled.set()
 
+    def close(self) -> None:
+        """Let go of the log."""
+        self._log.close()
+
     async def run(self) -> BuildStatus:
         """Do it. Returns the final status, which is neither stored nor told yet; never raises SitewrightError."""
         try:
@@ -63,7 +67,7 @@ class Attempt:
             _say_end(self._log, ended, self._clock.now() - self._status.started_at)
             return ended.model_copy(update={"finished_at": self._clock.now()})
         finally:
-            self._log.close()
+            self.close()
 
     async def _outcome(self) -> BuildStatus:
         try:

@@ -79,6 +79,7 @@ class Masker:
         found = sorted({form for value in values for form in forms(value) if "\n" not in form}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
         self._forms = tuple(found)
+        self._ends = _ends_of_beginnings(found)
         self._held: list[str] = []
 
     def feed(self, line: str) -> list[str]:
@@ -102,9 +103,9 @@ class Masker:
     def _masked(self, lines: list[str]) -> list[str]:
         assert self._pattern is not None
         joined = "".join(lines)
-        spans = [match.span() for match in self._pattern.finditer(joined)]
-        if not spans:
+        if not any(form in joined for form in self._forms):
             return lines
+        spans = [match.span() for match in self._pattern.finditer(joined)]
         shown, at = [], 0
         for line in lines:
             shown.append(_without(line, [(max(a - at, 0), b - at) for a, b in spans if a < at + len(line) and b > at]))
@@ -114,7 +115,8 @@ class Masker:
     def _begun(self, lines: list[str]) -> int:
         """How many of the last lines may hold the beginning of a secret that goes on."""
         joined = "".join(lines)
-        longest = max((part for form in self._forms for part in _begins(joined, form)), default=0)
+        begun = self._ends.get(joined[-SHORTEST_PART:], ())
+        longest = next((len(part) for part in begun if joined.endswith(part)), 0)
         count = covered = 0
         while covered < longest:
             count += 1
@@ -122,12 +124,13 @@ class Masker:
         return count
 
 
-def _begins(text: str, form: str) -> list[int]:
-    """The longest proper beginning of *form* that *text* ends with."""
-    for length in range(min(len(form) - 1, len(text)), SHORTEST_PART - 1, -1):
-        if text.endswith(form[:length]):
-            return [length]
-    return []
+def _ends_of_beginnings(found: Iterable[str]) -> dict[str, list[str]]:
+    """Every proper beginning, longest first, by its last few characters: most lines end with none of these, which is then soon known."""
+    beginnings = {form[:length] for form in found for length in range(SHORTEST_PART, len(form))}
+    ends: dict[str, list[str]] = {}
+    for beginning in sorted(beginnings, key=len, reverse=True):
+        ends.setdefault(beginning[-SHORTEST_PART:], []).append(beginning)
+    return ends
 
 
 def _without(line: str, spans: list[tuple[int, int]]) -> str:

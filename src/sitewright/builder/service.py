@@ -128,6 +128,9 @@ class Builder:
         for running in self._running.values():
             running.task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for running in self._running.values():
+            # One that was cancelled before its first step has closed nothing.
+            running.attempt.close()
 
     async def start(self, request: BuildRequest) -> BuildStatus:
         """Accept a build and return its state; the same id again starts nothing. Raises InvalidValueError."""
@@ -284,7 +287,12 @@ class Builder:
         request = self._requests[ticket.build_id]
         self._room.begin(ticket, self._clock.now())
         desk = Desk(self._shop, self._store, self._tell)
-        attempt = Attempt(desk, request, build_limits(memory), lowered=memory < self._memory)
+        try:
+            attempt = Attempt(desk, request, build_limits(memory), lowered=memory < self._memory)
+        except OSError:
+            logger.exception("build.folder_gone", extra={"build": ticket.build_id})
+            del self._requests[ticket.build_id]
+            return
         task = asyncio.create_task(self._run(ticket, attempt), name=f"build {ticket.build_id}")
         self._running[ticket.build_id] = Running(ticket, attempt, self._clock.steady(), memory, task)
 

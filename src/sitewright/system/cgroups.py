@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sitewright.domain.limits import USUAL_WEIGHT, Limits, cpu_shares
 from sitewright.system.hierarchy import NEEDED, Hierarchy, field_of, number, write_value
-from sitewright.system.priority import behind_on_disk
+from sitewright.system.priority import stand_back
 
 CPU_PERIOD_MICROSECONDS = 100_000
 OVERHEAD_PIDS = 6
@@ -226,7 +226,7 @@ class ControlGroups:
         with contextlib.suppress(OSError):
             write_value(Path(f"/proc/{pid}/oom_score_adj"), str(KILLED_FIRST[branch_of(name)]))
         if branch_of(name) == BUILDS:
-            behind_on_disk(pid)
+            stand_back(pid)
         for folder in self.folders(name):
             write_value(folder / "cgroup.procs", str(pid))
 
