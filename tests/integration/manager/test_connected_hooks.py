@@ -14,7 +14,7 @@ from sitewright.manager.operations.claims import moment
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.repositories import deliveries
 from sitewright.manager.repositories.models import Connection, Delivery, Outcome
-from sitewright.manager.repositories.receiving import LARGEST_BODY, MOST_A_MINUTE
+from sitewright.manager.repositories.receiving import LARGEST_BODY, MOST_A_MINUTE, UNSIGNED
 from sitewright.testing.forge import Forge
 
 HOST = "sitewright.localhost"
@@ -95,6 +95,8 @@ def test_a_stranger_learns_nothing(hooked):
     assert [one.status_code for one in (wrong, nowhere, odd)] == [401] * 3
     assert wrong.json() == nowhere.json() == odd.json()
     assert Delivery.objects.count() == 0
+    hooked.connection.refresh_from_db()
+    assert hooked.connection.problem == UNSIGNED
 
 
 def test_another_method_and_a_body_that_is_too_large_are_refused(hooked):

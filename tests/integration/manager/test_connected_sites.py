@@ -151,6 +151,22 @@ def test_a_forced_push_over_there_is_followed(connected, forge):
     assert connected.stage.node.repository.head("main") == other
 
 
+def test_a_forced_push_over_there_to_a_protected_channel_is_told_and_not_followed(connected, forge):
+    first = forge.commit(PROJECT, "main", {"index.html": "Hello"})
+    connected.connect()
+    connected.play()
+    Channel.objects.filter(name="production").update(protected=True)
+    other = forge.commit(PROJECT, "main", {"index.html": "Another beginning"}, root=True)
+    connected.hook(forge.pushed(PROJECT, connected.secret, "refs/heads/main", first, other))
+    assert Channel.objects.get(name="production").commit == first
+    texts = [one["text"] for one in connected.api("GET", "/sites/guestbook/events").json()["items"]]
+    assert any("was forced over there" in text and "protected" in text for text in texts)
+    connected.stage.node.repository.commits[other] = (first, "Builds on it after all")
+    connected.api("POST", "/sites/guestbook/connection/fetch")
+    connected.play()
+    assert Channel.objects.get(name="production").commit == other
+
+
 def test_a_build_that_fails_is_told_as_a_failure_and_changes_nothing(connected, forge):
     first = forge.commit(PROJECT, "main", {"index.html": "Hello"})
     connected.connect()

@@ -70,6 +70,14 @@ def parse(text: str) -> RepositoryAddress:
     return _built(parts.scheme, parts.username or "git", host, port, parts.path)
 
 
+def parse_api(text: str) -> str:
+    """The address of a vendor's interface: https:// or http://, perhaps without a path. Raises InvalidValueError."""
+    found = parse(f"{text.strip().rstrip('/')}/x")
+    if found.scheme == "ssh":
+        raise _wrong("It begins with https://.")
+    return found.url.removesuffix("/x")
+
+
 def _built(scheme: str, user: str, host: str, port: int, path: str) -> RepositoryAddress:
     clean = path.strip("/")
     if not _HOST.fullmatch(host) or ".." in host:

@@ -111,7 +111,7 @@ class Delivery(models.Model):
         )
         indexes = (
             models.Index(fields=["connection", "-received_at"], name="delivery_log"),
-            models.Index(fields=["received_at"], condition=models.Q(outcome="received"), name="delivery_due"),
+            models.Index(fields=["outcome", "received_at"], name="delivery_by_outcome"),
         )
         ordering = ("-received_at", "-id")
 

@@ -41,6 +41,9 @@ OUR_OWN = "edits/"
 """Branches in which edits of a live channel are kept: nobody wants previews of those."""
 SHORT = 10
 MOST_AT_ONCE = 50
+MOST_OPEN = 200
+"""Open pull requests of one site: anybody may offer some."""
+KEPT_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +64,27 @@ def told(connection: Connection, change: PullChanged, *, again: bool = False) ->
         .select_related("channel", "site__team")
         .first()
     )
-    if change.at and not again:
-        if runtime().clock.now() - change.at > OLDEST_SECONDS:
-            return Told("It is older than 30 days.", ignored=True)
-        if row is not None and change.at < row.told_at:
-            return Told("Something newer is known of this pull request.", ignored=True)
+    late = "" if again else _late(row, change)
+    if late:
+        return Told(late, ignored=True)
     if change.action is PullAction.CLOSED:
         return _closed(row, change)
     if site.previews == Previews.OFF.value:
         return Told("Previews of pull requests are switched off.", ignored=True)
+    if row is None and PullRequest.objects.filter(site=site, state=PullState.OPEN.value).count() >= MOST_OPEN:
+        return Told(f"{MOST_OPEN} pull requests are open already.", ignored=True)
     row = _noted_down(site, row, change)
     if waits(row):
         _ask_team(connection, row)
         return Told("It comes from a fork, and waits until a member of the team allows it.")
     return Told("Its preview is being made.", ask_sync(connection, Why(f"pull request #{row.number}", pull=row.id)))
+
+
+def _late(row: PullRequest | None, change: PullChanged) -> str:
+    """Why an event comes too late to change anything; "" when it does not."""
+    if change.at and runtime().clock.now() - change.at > OLDEST_SECONDS:
+        return "It is older than 30 days."
+    return "Something newer is known of this pull request." if row is not None and 0 < change.at < row.told_at else ""
 
 
 def _locked() -> QuerySet[PullRequest]:
@@ -266,6 +276,12 @@ def sweep() -> int:
             close(row, state, why, None)
             count += 1
     return count
+
+
+def forget_old() -> None:
+    """Closed ones without a channel are forgotten after 90 days."""
+    since = moment(runtime().clock.now()) - timedelta(days=KEPT_DAYS)
+    PullRequest.objects.exclude(state=PullState.OPEN.value).filter(channel=None, changed_at__lt=since).delete()
 
 
 def in_words(row: PullRequest) -> str:

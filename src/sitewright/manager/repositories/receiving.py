@@ -30,6 +30,7 @@ KEPT_HEADERS = frozenset(
     | {"x-github-hook-id", "x-gitlab-event-uuid", "x-gitlab-webhook-uuid", "idempotency-key"}
 )
 """Everything else is forgotten, signatures and tokens first of all."""
+UNSIGNED = "A web hook came whose signature is wrong: its secret over there is another one."
 _HOOK_ID = re.compile(r"[A-Za-z0-9_-]{20,32}")
 _NOBODY = Connection(vendor=Vendor.GITHUB.value)
 
@@ -76,6 +77,8 @@ def _checked(hook_id: str, headers: Mapping[str, str], body: bytes) -> Connectio
     # Unknown addresses are checked against a secret that nobody has, so that they take as long.
     secret = decrypt(settings.ENCRYPTION_KEYS, found.sealed_hook_secret if found else _nobodys_secret())
     right = scheme((found or _NOBODY).vendor).verify(headers, body, secret, runtime().clock.now())
+    if found is not None and not right and not found.problem:
+        Connection.objects.filter(id=found.id, problem="").update(problem=UNSIGNED)
     if found is None or not right:
         raise NoHookError(resolution="Compare the web hook's address and secret over there with those of the site's settings.")
     return found

@@ -30,6 +30,8 @@ HELD_SECONDS = 60.0
 """Whoever sends a report has it for so long; after a kill another one sends it again."""
 MOST_ATTEMPTS = 8
 MOST_AT_ONCE = 10
+MOST_AWAITED = 1000
+KEPT_DAYS = 30
 _FINAL = [state.value for state in FINAL_OPERATION_STATES]
 _SAID_ALREADY = b"Cannot transition status"
 """GitLab's answer when a commit has that state already."""
@@ -74,8 +76,8 @@ def _put(connection: Connection, commit: str, name: str, **said: Any) -> None:
 
 def settle() -> int:
     """Take over how awaited operations have ended; how many."""
-    rows = Report.objects.filter(operation__state__in=_FINAL).select_related("operation__channel", "pull_request", "connection")
-    ended = list(rows[:100])
+    awaited = Report.objects.filter(operation__isnull=False).select_related("operation__channel", "pull_request", "connection")
+    ended = [row for row in awaited[:MOST_AWAITED] if row.operation is not None and row.operation.state in _FINAL]
     for row in ended:
         assert row.operation is not None
         good = row.operation.state == OperationState.SUCCEEDED.value
@@ -101,6 +103,11 @@ def _ended(row: Report, address: str) -> str:
     operation = row.operation
     assert operation is not None
     return f"The preview of {short} could not be made: {operation_address(operation)} says why."
+
+
+def forget_old() -> None:
+    """What was told a month ago is of no use any more."""
+    Report.objects.filter(sent_at__lt=moment(runtime().clock.now()) - timedelta(days=KEPT_DAYS)).delete()
 
 
 def send_due() -> int:

@@ -15,7 +15,7 @@ from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.services import noted, trail
 from sitewright.manager.keys import encrypt
 from sitewright.manager.operations.models import Operation
-from sitewright.manager.repositories.address import RepositoryAddress, parse
+from sitewright.manager.repositories.address import RepositoryAddress, parse, parse_api
 from sitewright.manager.repositories.deploy_keys import make_key
 from sitewright.manager.repositories.fetching import look_again
 from sitewright.manager.repositories.models import Connection, Vendor
@@ -153,7 +153,7 @@ def _token(text: str) -> str:
 
 
 def _api(text: str) -> str:
-    return parse(text).url if text else ""
+    return parse_api(text) if text else ""
 
 
 def _hosts(text: str) -> str:

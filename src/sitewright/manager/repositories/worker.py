@@ -48,6 +48,8 @@ class Loops:
             _Chore(poll, POLL_SECONDS),
             _Chore(previews.sweep, SWEEP_SECONDS),
             _Chore(deliveries.forget_old, CLEAN_SECONDS),
+            _Chore(previews.forget_old, CLEAN_SECONDS),
+            _Chore(reports.forget_old, CLEAN_SECONDS),
         ]
         telling = [_Chore(reports.settle, 0.0), _Chore(reports.send_due, 0.0)]
         self._threads = [
