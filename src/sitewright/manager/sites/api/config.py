@@ -12,7 +12,9 @@ from sitewright.builder.config.problems import Problem
 from sitewright.builder.config.schema import json_schema
 from sitewright.domain.pages import Wishes
 from sitewright.domain.release import Blueprint
+from sitewright.domain.states import Role
 from sitewright.manager.api.auth import person
+from sitewright.manager.sites.access import channels_for
 from sitewright.manager.sites.api.channel import CHANNEL, asked_channel
 from sitewright.manager.sites.blueprints import blueprint_of
 
@@ -61,14 +63,14 @@ class RedirectOut(Schema):
 
 
 class WishesOut(Schema):
-    """What the configuration asks for, before the owner's own settings and the plan's bounds."""
+    """What the configuration asks for, before the owner's own settings and the plan's bounds. A viewer sees names of variables only."""
 
     instances: dict[str, int]
     memory_mb: dict[str, int]
     cpu_millicores: dict[str, int]
     freeze_after_seconds: float | None
     stop_after_seconds: float | None
-    env: dict[str, str]
+    env: dict[str, str | None]
 
 
 class SiteConfigOut(Schema):
@@ -109,13 +111,13 @@ def schema(request: HttpRequest) -> dict[str, Any]:
 def show(request: HttpRequest, name: str, channel: str = CHANNEL) -> SiteConfigOut:
     """The configuration that a channel's release follows."""
     row = asked_channel(request, name, channel)
-    if row.release is None:
-        return config_out(Blueprint(pack="", stack=""), row.name, None)
-    return config_out(blueprint_of(row.release.blueprint), row.name, row.release.number)
+    blueprint = blueprint_of(row.release.blueprint) if row.release is not None else Blueprint(pack="", stack="")
+    values = channels_for(person(request), Role.DEVELOPER).filter(pk=row.pk).exists()
+    return config_out(blueprint, row.name, row.release.number if row.release is not None else None, values=values)
 
 
-def config_out(blueprint: Blueprint, channel: str, release: int | None) -> SiteConfigOut:
-    """What a blueprint says of its configuration, for one channel."""
+def config_out(blueprint: Blueprint, channel: str, release: int | None, *, values: bool) -> SiteConfigOut:
+    """What a blueprint says of its configuration, for one channel; *values*: also those of variables."""
     rules = blueprint.rules
     return SiteConfigOut(
         file=blueprint.config,
@@ -127,18 +129,18 @@ def config_out(blueprint: Blueprint, channel: str, release: int | None) -> SiteC
         headers=[HeaderRuleOut(path=one.path, headers=dict(one.headers)) for one in rules.headers],
         fallback=blueprint.fallback,
         not_found=rules.not_found,
-        wishes=_wishes_out(blueprint.wishes_for(channel)),
+        wishes=_wishes_out(blueprint.wishes_for(channel), values=values),
         commands={process.type: process.own_words for process in blueprint.processes},
         health={process.type: process.health.path for process in blueprint.processes if process.health.path},
     )
 
 
-def _wishes_out(wishes: Wishes) -> WishesOut:
+def _wishes_out(wishes: Wishes, *, values: bool) -> WishesOut:
     return WishesOut(
         instances=dict(wishes.count),
         memory_mb=dict(wishes.memory_mb),
         cpu_millicores=dict(wishes.cpu_millicores),
         freeze_after_seconds=wishes.freeze_after_seconds,
         stop_after_seconds=wishes.stop_after_seconds,
-        env=dict(wishes.env),
+        env={name: value if values else None for name, value in wishes.env},
     )
