@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from sitewright.config.settings import Settings
 from sitewright.system import priority
 from sitewright.up.health import get
-from sitewright.up.leftovers import lock_holder, noted, parts
+from sitewright.up.leftovers import PARTS, lock_holder, noted, parts
 from sitewright.up.preflight import Finding, Weight, check
+from sitewright.up.processes import read_plan
 from sitewright.up.survey import Facts, survey
 
 LEFT_OVER = Finding(
@@ -48,12 +49,12 @@ def examine(settings: Settings) -> Report:
     running = bool(lock_holder(settings.paths))
     left = not running and any(part.alive for part in parts(settings.paths))
     # While the platform runs, its own lock and port are no obstacles.
-    findings = tuple(finding for finding in check(facts) if not ((running or left) and finding.code in {"running", "port"}))
+    findings = tuple(finding for finding in check(facts) if not ((running or left) and finding.code in {"running", "port", "ssh-port"}))
     if left:
         findings = (*findings, LEFT_OVER)
     if running and facts.root and not priority.in_place(settings.paths.tag, noted(settings.paths, "nginx").pid):
         findings = (*findings, NOT_FIRST)
-    down = tuple(part.name for part in parts(settings.paths) if not part.alive) if running else ()
+    down = tuple(part.name for part in parts(settings.paths) if not part.alive and part.name in _planned(settings)) if running else ()
     health: dict[str, object] = {}
     if running:
         try:
@@ -65,6 +66,14 @@ def examine(settings: Settings) -> Report:
         if health.get("status") not in {0, 200}:
             down = down or ("manager",)
     return Report(running=running, findings=findings, down=down, health=health)
+
+
+def _planned(settings: Settings) -> frozenset[str]:
+    """The parts that this platform was started with; it may have no SSH door."""
+    try:
+        return frozenset(str(spec["name"]) for spec in read_plan(settings)["processes"])
+    except (OSError, ValueError, LookupError):
+        return frozenset(PARTS)
 
 
 def _answering(health: dict[str, object]) -> str:
