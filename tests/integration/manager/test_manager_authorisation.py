@@ -18,6 +18,7 @@ from sitewright.manager.accounts.ssh_keys import add_key
 from sitewright.manager.api.sockets import sockets
 from sitewright.manager.api.wiring import build
 from sitewright.manager.keys import encrypt
+from sitewright.manager.operations import claims
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build, Release
 from sitewright.manager.repositories.models import Connection, Delivery, PullRequest
@@ -64,6 +65,37 @@ ROWS = {
     "upload": Row("POST", "/uploads?filename=a.zip", (401, 201, 201, 201, 201), b"PK"),
     "getBuildLog": Row("GET", "/builds/{build}/logs", LOOK),
     "streamBuildLog": Row("GET", "/builds/{build}/logs/stream", LOOK),
+    "getQueue": Row("GET", "/queue", ANYBODY),
+    "getBuild": Row("GET", "/builds/{build}", LOOK),
+    "cancelBuild": Row("POST", "/builds/{build}/cancel", (401, 404, 403, 409, 409)),
+    "listArtefacts": Row("GET", "/builds/{build}/artefacts", LOOK),
+    "searchBuildLog": Row("GET", "/builds/{build}/search?text=hello", LOOK),
+    "listTemplates": Row("GET", "/templates", ANYBODY),
+    "checkConfig": Row("POST", "/config/check", ANYBODY, {"text": ""}),
+    "getConfigSchema": Row("GET", "/config/schema", ANYBODY),
+    "getConfig": Row("GET", "/sites/guestbook/config", LOOK),
+    "listChannels": Row("GET", "/sites/guestbook/channels", LOOK),
+    "createChannel": Row("POST", "/sites/guestbook/channels", (401, 404, 403, 202, 409), {"name": "staging"}),
+    "getChannel": Row("GET", "/sites/guestbook/channels/production", LOOK),
+    "changeChannel": Row("PATCH", "/sites/guestbook/channels/production", WORK, {"branch": "stable"}),
+    "removeChannel": Row("DELETE", "/sites/returning/channels/staging?confirm=staging", WORK),
+    "adoptRelease": Row("POST", "/sites/returning/channels/production/adopt", WORK, {"from": "staging"}),
+    "freezeChannel": Row(
+        "POST", "/sites/guestbook/channels/production/freeze", (401, 404, 403, 200, 200), {"until": "{tomorrow}", "reason": "Exams"}
+    ),
+    "unfreezeChannel": Row("DELETE", "/sites/returning/channels/staging/freeze", (401, 404, 403, 200, 409)),
+    "listBranches": Row("GET", "/sites/guestbook/branches", LOOK),
+    "listCommits": Row("GET", "/sites/guestbook/commits", LOOK),
+    "listEdits": Row("GET", "/sites/guestbook/edits", LOOK),
+    "publishEdits": Row("POST", "/sites/guestbook/publish", WORK, {"message": "Mine"}),
+    "discardEdits": Row("POST", "/sites/published/edits/discard", WORK),
+    "stashEdits": Row("POST", "/sites/published/edits/stash", WORK, {"branch": "later"}),
+    "listBuilds": Row("GET", "/sites/guestbook/builds", LOOK),
+    "getCaches": Row("GET", "/sites/guestbook/caches", LOOK),
+    "clearCaches": Row("POST", "/sites/guestbook/caches/clear", (401, 404, 403, 200, 200)),
+    "getRelease": Row("GET", "/sites/guestbook/releases/1", LOOK),
+    "getReleaseChanges": Row("GET", "/sites/guestbook/releases/1/changes", LOOK),
+    "getEnvDiff": Row("GET", "/sites/returning/releases/1/env-diff?to=2", LOOK),
     "listTeams": Row("GET", "/teams", ANYBODY),
     "listOperations": Row("GET", "/operations", ANYBODY),
     "getOperation": Row("GET", "/operations/{operation}", LOOK),
@@ -141,6 +173,18 @@ def _second_releases(cast):
         Channel.objects.filter(id=channel.id).update(**trial)
 
 
+def _more_channels(cast, stage):
+    """A frozen channel whose release can be taken, and a live site of which it is known what was published."""
+    site = Site.objects.get(name="returning")
+    tomorrow = claims.moment(stage.clock.now() + 86400)
+    staging = Channel.objects.create(site=site, name="staging", kind="named", node="node1", generation=1, frozen_until=tomorrow)
+    blueprint = Channel.objects.get(site__name="guestbook").release.blueprint
+    staging.release = Release.objects.create(channel=staging, number=1, droplet="e" * 64, blueprint=blueprint, live_at=timezone.now())
+    staging.save()
+    live = Site.objects.create(number=60, name="published", team=cast.choir)
+    Channel.objects.create(site=live, node="node1", mode="live", commit="a" * 40, branch="main")
+
+
 def _connected(site):
     """A connection with one delivery, and a fork's pull request with a preview."""
     secrets = {name: encrypt(settings.ENCRYPTION_KEYS, "secret") for name in ("sealed_hook_secret", "sealed_token")}
@@ -158,6 +202,7 @@ def ids(cast, stage, guestbook):
     stage.node.files["a.txt"] = b"a"
     finished = Operation.objects.get()
     _second_releases(cast)
+    _more_channels(cast, stage)
     cancelled = services.act(cast.alice, guestbook, OperationKind.RESTART)
     from sitewright.manager.operations.services import cancel
 
@@ -169,8 +214,16 @@ def ids(cast, stage, guestbook):
         "cancelled": cancelled.id,
         "alices_key": add_key(cast.alice, ALICES_KEY).id,
         "alices_token": cast.token(cast.alice).split("_")[1],
+        "tomorrow": claims.moment(stage.clock.now() + 86400).isoformat(),
         **_connected(guestbook),
     }
+
+
+def _filled(body, ids):
+    """The body, with what stands in braces in its texts."""
+    if not isinstance(body, dict):
+        return body
+    return {name: value.format(**ids) if isinstance(value, str) else value for name, value in body.items()}
 
 
 @pytest.mark.parametrize("operation_id", sorted(ROWS))
@@ -179,7 +232,7 @@ def test_each_person_may_do_what_their_role_allows(cast, api, ids, operation_id)
     path = row.path.format(**ids)
     got = []
     for name in PEOPLE:
-        response = api(getattr(cast, name, None))(row.method, path, row.body)
+        response = api(getattr(cast, name, None))(row.method, path, _filled(row.body, ids))
         got.append(response.status_code)
         if response.status_code >= 400:
             assert response["Content-Type"] == "application/problem+json"

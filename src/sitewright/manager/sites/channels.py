@@ -143,7 +143,7 @@ def change(user: User, channel: Channel, wish: Wish, key: str = "") -> Operation
     InvalidValueError, ForbiddenError."""
     protection.check_role(user, channel)
     fields = _fields(user, channel, wish)
-    if not fields and wish.share_data is None:
+    if wish == Wish():
         raise InvalidValueError("Nothing was asked for.", resolution="Name at least one thing to change.")
     operation = None
     try:
