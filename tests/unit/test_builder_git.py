@@ -51,9 +51,19 @@ def test_branches_tags_and_commits_are_taken(text: str) -> None:
     assert git.GitRef(text) == text
 
 
-def test_a_clone_allows_one_protocol_and_no_hooks_or_submodules() -> None:
-    address = git.GitAddress("https://example.org/x.git")
-    argv = git.clone(address, git.GitRef("main"), "/app")
-    assert argv[-4:] == ("main", "--", "https://example.org/x.git", "/app")
-    assert {"protocol.allow=never", "protocol.https.allow=always", "core.hooksPath=/dev/null", "--no-recurse-submodules"} <= set(argv)
+def test_only_the_addresss_own_protocol_is_allowed() -> None:
+    address = git.GitAddress("https://alice:se%2Fcret@example.org:8443/x.git")
     assert dict(git.environment(address))["GIT_ALLOW_PROTOCOL"] == "http:https"
+    assert address.credential == ("alice", "se/cret")
+    assert address.server == "https://example.org:8443"
+
+
+@pytest.mark.parametrize("text", ["git@example.org:team/x.git", "ssh://git@example.org/team/x.git"])
+def test_ssh_is_an_address_where_it_is_allowed(text: str) -> None:
+    assert git.GitAddress(text, allow_ssh=True) == "ssh://git@example.org/team/x.git"
+
+
+@pytest.mark.parametrize("text", ["-oProxyCommand=x@h:y", "git@-h:x", "ssh://-h/x", "ssh://-u@h/x", "ssh:///x"])
+def test_no_ssh_address_is_an_option(text: str) -> None:
+    with pytest.raises(InvalidValueError):
+        git.GitAddress(text, allow_ssh=True)

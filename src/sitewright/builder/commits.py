@@ -121,10 +121,14 @@ async def _fetch_submodule(bench: Bench, shelf: Shelf, folder: str, url: str, co
 
 
 def _taking(address: git.GitAddress, name: str, kept: str, most_bytes: int, title: str) -> Step:
+    user, password = address.credential
+    # Not in the argument, which every process of the machine can read.
+    told = {"server": address.server, "user": user, "password": password or user}
+    secret = (("SITEWRIGHT_CREDENTIAL", json.dumps(told)),) if user else ()
     return Step(
         title,
-        script("take", address.protocol, address, name, kept, str(max(most_bytes, 1))),
-        env=(*_ENVIRONMENT, *git.environment(address)),
+        script("take", address.protocol, address.shown, name, kept, str(max(most_bytes, 1))),
+        env=(*_ENVIRONMENT, *git.environment(address), *secret),
         network=True,
         advice="Check the address and the branch; a private repository needs a token in its address.",
     )

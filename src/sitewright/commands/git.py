@@ -1,9 +1,9 @@
-"""Argv for git, as it is used inside a build's sandbox, and what may be asked of it."""
+"""Addresses, branches and surroundings of git, as it is used inside a sandbox. Argv for repositories are in git_repository.py."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sitewright.errors import InvalidValueError
 
@@ -12,16 +12,6 @@ PROTOCOLS = ("https", "http", "git")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@-]{0,199}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT_SSH = re.compile(r"(?P<who>[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})@(?P<host>[A-Za-z0-9][A-Za-z0-9.-]{0,252}):(?P<path>[^:@]{1,1000})")
-_SETTINGS = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.symlinks=true",
-    "fetch.fsckObjects=true",
-    "advice.detachedHead=false",
-    "credential.helper=",
-    "submodule.recurse=false",
-    "protocol.allow=never",
-)
 
 
 class GitAddress(str):
@@ -59,6 +49,18 @@ class GitAddress(str):
         return urlsplit(self).scheme
 
     @property
+    def server(self) -> str:
+        """Scheme, host and port, as git names it when it asks for a password."""
+        parts = urlsplit(self)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    @property
+    def credential(self) -> tuple[str, str]:
+        """User name and password in it, "" where there is none."""
+        parts = urlsplit(self)
+        return unquote(parts.username or ""), unquote(parts.password or "")
+
+    @property
     def shown(self) -> str:
         """Without user name and password, for logs."""
         parts = urlsplit(self)
@@ -90,43 +92,6 @@ def _bad_address(text: str) -> InvalidValueError:
         details=f"It must begin with {', '.join(p + '://' for p in PROTOCOLS)} and name a host.",
         resolution="Copy the https address that the repository's page shows for cloning.",
     )
-
-
-def _git(address: GitAddress, *arguments: str) -> tuple[str, ...]:
-    settings = (*_SETTINGS, f"protocol.{address.protocol}.allow=always")
-    return (GIT, *(part for setting in settings for part in ("-c", setting)), *arguments)
-
-
-def clone(address: GitAddress, ref: GitRef, folder: str) -> tuple[str, ...]:
-    """A shallow clone of one branch or tag, without submodules and templates (which could bring hooks)."""
-    branch = ("--branch", str(ref)) if ref else ()
-    return _git(
-        address,
-        "clone",
-        "--depth=1",
-        "--single-branch",
-        "--no-tags",
-        "--template=",
-        "--no-recurse-submodules",
-        *branch,
-        "--",
-        address,
-        folder,
-    )
-
-
-def fetch_commit(address: GitAddress, ref: GitRef, folder: str) -> tuple[tuple[str, ...], ...]:
-    """Commands that fetch one commit, where `clone --branch` cannot name it."""
-    return (
-        (GIT, "init", "--quiet", "--template=", "--", folder),
-        _git(address, "-C", folder, "fetch", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", address, str(ref)),
-        _git(address, "-C", folder, "checkout", "--quiet", "--detach", "FETCH_HEAD"),
-    )
-
-
-def head(folder: str) -> tuple[str, ...]:
-    """Print the commit that is checked out."""
-    return (GIT, "-C", folder, "rev-parse", "HEAD")
 
 
 def environment(address: GitAddress) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,7 @@
 """Runs inside a sandbox with a network: fetch one branch, tag or commit of a foreign repository. Standard library only.
 
 Arguments: protocol, address, branch, tag or commit ("" is the default branch), the reference to keep it under, the largest pack in bytes.
+$SITEWRIGHT_CREDENTIAL is what hooks/askpass answers with.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def main() -> None:
     protocol, address, name, kept, most_bytes = sys.argv[1:6]
     most = int(most_bytes)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    credential = os.environ.pop("SITEWRIGHT_CREDENTIAL", "")
+    if credential:
+        with open(os.open("/tmp/credential", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(credential)
+        os.environ["GIT_ASKPASS"] = "/platform-git/hooks/askpass"
     if not os.path.isdir(os.path.join(os.environ["GIT_DIR"], "objects")):
         subprocess.run(("/usr/bin/git", "init", "-q", "--bare", "--template=", os.environ["GIT_DIR"]), check=True)
     if not name:
