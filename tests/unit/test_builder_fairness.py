@@ -159,3 +159,11 @@ def test_shares_follow_the_weights(alices: list[float], bobs: list[float], weigh
 def replace_since(ledger: Ledger, at: float) -> Ledger:
     """Nobody loses patience: shares are what is looked at."""
     return Ledger(ledger.turns, {"alice": at, "bob": at}, ledger.sites, ledger.now_serving, ledger.starts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(queues, weighing)
+def test_what_is_foretold_is_what_happens(rows: list[tuple[str, int, float, int]], weights: dict[str, int]) -> None:
+    waiting = tickets_of(rows, weights)
+    foretold = [place.build_id for place in places(waiting, FREE, Ledger(), 1.0)]
+    assert foretold == [each.build_id for each in served(waiting)]

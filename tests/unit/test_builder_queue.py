@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Awaitable
@@ -16,7 +18,7 @@ import pytest
 
 from sitewright.builder.collect import YOUNGEST_SECONDS, Needs
 from sitewright.builder.service import MAX_ATTEMPTS, Builder
-from sitewright.builder.store import BuildStore
+from sitewright.builder.store import KEPT_PER_CHANNEL, BuildStore
 from sitewright.bus.messages import Author, BuildRequest, BuildStatus, TemplateSource, UploadSource
 from sitewright.config.settings import Settings
 from sitewright.domain.identity import new_id
@@ -280,3 +282,40 @@ async def test_a_droplet_that_two_sites_share_goes_with_the_second_of_them(desk:
     assert path.exists()
     assert await later.collect(Needs(frozenset(), frozenset())) == 1
     assert not path.exists()
+
+
+async def test_a_full_disk_ends_the_build_with_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    desk.engine.gate.clear()
+    asked = request()
+    await desk.builder.start(asked)
+
+    async def running() -> bool:
+        return bool(desk.engine.order)
+
+    await eventually(running)
+    monkeypatch.setattr(BuildStore, "put", full)
+    desk.engine.gate.set()
+    status = await desk.ended(asked.build_id)
+    assert status.state is BuildState.FAILED
+    assert "disk of this machine is full" in status.problem
+
+
+def test_builds_are_kept_by_channel_and_while_somebody_may_come_back(tmp_path: Path) -> None:
+    store = BuildStore(Settings(home=tmp_path).paths)
+    store.open()
+    kept = []
+    for number in range(KEPT_PER_CHANNEL + 5):
+        asked = request().model_copy(update={"channel": "staging" if number % 2 else "production"})
+        store.add(asked, BuildStatus(build_id=asked.build_id, state=BuildState.SUCCEEDED, droplet=f"{number:064}"), float(number), number)
+        os.utime(store.folder(asked.build_id), (number, number))
+        kept.append(asked.build_id)
+    for number in range(KEPT_PER_CHANNEL):
+        asked = request()
+        store.add(asked, BuildStatus(build_id=asked.build_id, state=BuildState.FAILED), 1000.0 + number, number)
+        os.utime(store.folder(asked.build_id), (1000 + number, 1000 + number))
+    store.remove_old({f"{2:064}"})
+    left = [number for number, build_id in enumerate(kept) if store.request(build_id) is not None]
+    assert left == sorted([2, *range(1, KEPT_PER_CHANNEL + 5, 2)])

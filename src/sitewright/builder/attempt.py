@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ class Attempt:
             return self._status.model_copy(update={"state": BuildState.CANCELLED, "problem": error.message})
         except SitewrightError as error:
             return self._failed(error)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return disk_full(self._status)
             logger.exception("build.crashed", extra={"build": self._request.build_id, "site": self._request.site_id})
             advice = "Try again; if it stays so, tell whoever runs this platform."
             return self._failed(SitewrightError("The platform made a mistake while building.", resolution=advice))
@@ -142,6 +145,18 @@ class Attempt:
         words = {"problem": error.message, "details": error.details, "resolution": error.resolution}
         masked = {name: self._masker.text(text) for name, text in words.items()}
         return self._status.model_copy(update={"state": BuildState.FAILED, **masked})
+
+
+def disk_full(status: BuildStatus) -> BuildStatus:
+    """The end of a build for which there is no room."""
+    return BuildStatus(
+        build_id=status.build_id,
+        state=BuildState.FAILED,
+        started_at=status.started_at,
+        finished_at=status.finished_at,
+        problem="The disk of this machine is full, so nothing could be built.",
+        resolution="Whoever runs this platform has to make room; then deploy again. What ran before is untouched.",
+    )
 
 
 def _say_end(log: BuildLog, status: BuildStatus, seconds: float) -> None:

@@ -6,6 +6,7 @@ state. Each line is complete by itself: a colour that goes on from the line befo
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import deque
 from pathlib import Path
@@ -143,4 +144,6 @@ class BuildLog:
         if self._size + len(line) > MAX_BYTES:
             return
         self._size += len(line)
-        self._file.write(line)
+        with contextlib.suppress(OSError):
+            # A full disk costs lines, not the build's end.
+            self._file.write(line)

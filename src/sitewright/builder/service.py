@@ -16,7 +16,7 @@ from sitewright.builder.allowance import build_limits, granted, memory_limit, sh
 from sitewright.builder.announce import Announcer
 from sitewright.builder.apply import CommitTree, Workshop
 from sitewright.builder.artefacts import Distribution
-from sitewright.builder.attempt import MAX_ATTEMPTS, Attempt, Desk
+from sitewright.builder.attempt import MAX_ATTEMPTS, Attempt, Desk, disk_full
 from sitewright.builder.collect import Needs, unneeded
 from sitewright.builder.log import BuildLog
 from sitewright.builder.mirrors import machine_network_environment
@@ -77,6 +77,8 @@ class Builder:
         self._announcer = Announcer(self._places, lambda place: self._later(self._tell(self._waiting(place.build_id, place))))
         self._sinks: dict[str, Callable[[bytes], None]] = {}
         self._requests: dict[str, BuildRequest] = {}
+        self._unsaved: dict[str, BuildStatus] = {}
+        """How builds have ended for which there was no room on the disk; after a restart they begin again."""
         self._running: dict[str, Running] = {}
         self._accepted = 0
         self._memory = memory_limit(settings.build_memory_mb, installed_bytes())
@@ -147,7 +149,7 @@ class Builder:
 
     async def status(self, build_id: str) -> BuildStatus:
         """How it is doing. Raises NotFoundError."""
-        status = self._store.status(build_id)
+        status = self._unsaved.get(build_id) or self._store.status(build_id)
         if status is None:
             raise NotFoundError("There is no such build.")
         return self._with_place(status)
@@ -302,7 +304,8 @@ class Builder:
             if request.site_id in self._trims:
                 await asyncio.shield(self._trims[request.site_id])
             ended = await attempt.run()
-            self._store.set_work_aside(ticket.build_id)
+            with contextlib.suppress(OSError):
+                self._store.set_work_aside(ticket.build_id)
             await self._finish(ended)
             if ended.state is BuildState.SUCCEEDED:
                 self._room.learn(request, ended.finished_at - ended.started_at)
@@ -316,7 +319,8 @@ class Builder:
     async def _tidy(self, request: BuildRequest) -> None:
         """What nobody has to wait for: working folders, and caches that have grown too large."""
         await asyncio.to_thread(self._room.save)
-        await asyncio.to_thread(self._store.clear_work, request.build_id)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._store.clear_work, request.build_id)
         site = request.site_id
         if not self._is_built(site) and site not in self._trims:
             folder, limit = self._settings.paths.caches / site, self._settings.build_cache_mb * MIB
@@ -330,11 +334,16 @@ class Builder:
         return any(one.ticket.site == site_id for one in self._running.values())
 
     async def _finish(self, status: BuildStatus) -> BuildStatus:
-        await asyncio.to_thread(self._store.put, status)
         request = self._requests.pop(status.build_id, None)
+        try:
+            await asyncio.to_thread(self._store.put, status)
+            if request is not None:
+                await asyncio.to_thread(self._store.forget_values, request)
+        except OSError:
+            logger.exception("build.end_not_kept", extra={"build": status.build_id})
+            # A success that is forgotten would be built once more, over the folder that visitors are served from.
+            status = self._unsaved[status.build_id] = disk_full(status)
         await self._tell(status)
-        if request is not None:
-            await asyncio.to_thread(self._store.forget_values, request)
         return status
 
     def _say(self, request: BuildRequest, text: str) -> None:
