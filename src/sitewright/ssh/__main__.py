@@ -78,6 +78,7 @@ def give_back_memory() -> None:
 async def _trim_for_ever() -> None:
     while True:
         await asyncio.sleep(TRIM_SECONDS)
+        gc.collect()
         give_back_memory()
 
 

@@ -20,7 +20,7 @@ from sitewright.ssh.visitor import Visitor, greeting
 
 log = logging.getLogger(__name__)
 
-KEYS_PATH = "/keys/"
+KEYS_PATH = "/accounts/"
 VERSION = "Sitewright"
 """All that the door says of itself."""
 KEX = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521"

@@ -37,7 +37,7 @@ async def test_a_known_key_is_greeted_and_its_use_noted(lab: DoorLab) -> None:
 async def test_an_unknown_key_is_refused_and_told_where_keys_are_managed(lab: DoorLab) -> None:
     done = await lab.ssh("git", key=lab.key("charlie", known=False))
     assert done.code == 255
-    assert "is not known here. Add it on http://sitewright.localhost:8000/keys/" in done.err
+    assert "is not known here. Add it on http://sitewright.localhost:8000/accounts/" in done.err
     assert "Permission denied (publickey)" in done.err
     assert lab.asked == []
 
