@@ -27,7 +27,7 @@ AT_A_TIME = 20
 
 def describe(release: Release, operation: Operation | None = None) -> None:
     """Fill in what is not known yet; nothing happens when the node cannot say. The line in the timeline of *operation* says it, too."""
-    if not release.commit or release.author:
+    if not release.commit or (release.author and "since" not in (release.changes or {})):
         return
     channel = Channel.objects.select_related("site").get(id=release.channel_id)
     try:

@@ -9,7 +9,7 @@ from sitewright.domain.operation import OperationKind
 from sitewright.errors import ConflictError
 from sitewright.manager.audit.services import happened
 from sitewright.manager.operations.handlers import Context, Done, Outcome, StepPlan
-from sitewright.manager.operations.kinds.deploy import Deploy
+from sitewright.manager.operations.kinds.deploy import Deploy, replaced_commit
 from sitewright.manager.operations.kinds.rollout import channel_of
 from sitewright.manager.releases.models import Release
 from sitewright.manager.releases.returning import by_commit, gone, trial_is_on
@@ -58,6 +58,7 @@ def _copy(context: Context, original: Release, channel: Channel) -> Release:
     Channel.objects.filter(id=channel.id).update(release_counter=F("release_counter") + 1)
     channel.refresh_from_db(fields=["release_counter"])
     same = {name: getattr(original, name) for name in TAKEN_ALONG}
+    same |= replaced_commit(channel)
     return Release.objects.create(
         channel=channel, number=channel.release_counter, adopted_from=original, created_by=context.operation.created_by, **same
     )

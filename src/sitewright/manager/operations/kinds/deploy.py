@@ -104,7 +104,7 @@ class Deploy:
     def _release(self, context: Context) -> Outcome:
         build = Build.objects.get(id=context.found("build")["build"])
         with context.fenced():
-            release = record_release(build, {"subject": told_of(_source(context)), **_replaced_commit(channel_of(context))})
+            release = record_release(build, {"subject": told_of(_source(context)), **replaced_commit(channel_of(context))})
             context.remember(release=release.id)
         return Done(f"Release {release.number}")
 
@@ -208,7 +208,7 @@ def _keep_usual_strategy(context: Context) -> None:
         desired.push(channel.id)
 
 
-def _replaced_commit(channel: Channel) -> dict[str, Any]:
+def replaced_commit(channel: Channel) -> dict[str, Any]:
     """What the release's changes are counted from, once somebody has the time."""
     before = channel.release.commit if channel.release is not None else ""
     return {"changes": {"since": before}} if before else {}
