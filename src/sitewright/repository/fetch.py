@@ -19,7 +19,7 @@ from sitewright.engines.base import Mount
 from sitewright.errors import InvalidValueError, QuotaError, SitewrightError
 from sitewright.repository.box import Box, Boxes
 from sitewright.repository.place import Place, Places
-from sitewright.system.ownership import give_tree, make_folder
+from sitewright.system.ownership import give_tree
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +95,7 @@ class Fetches:
         """Tests fetch from a folder of this machine, which no box can see: it gets a copy."""
         if address.protocol != "file":
             return None
-        copy = self._settings.paths.node / f"repository-{new_id()}"
-        make_folder(copy.parent, 0o711)
+        copy = self._places.aside()
         shutil.copytree(address.removeprefix("file://"), copy, symlinks=True)
         give_tree(copy, place.uid, place.uid)
         return copy

@@ -56,8 +56,7 @@ class Places:
         make_folder(self._paths.home, PASSABLE)
         make_folder(self._paths.sites, PASSABLE)
         make_folder(self._paths.site(place.site_id), SITE, site_owner(place.uid))
-        fresh = self._paths.node / f"repository-{new_id()}"
-        make_folder(self._paths.node, PASSABLE)
+        fresh = self.aside()
         make_folder(fresh, _PRIVATE)
         try:
             for name in _FOLDERS:
@@ -84,9 +83,14 @@ class Places:
             self._sizes[place.site_id] = await asyncio.to_thread(occupied, place.folder, self.most_bytes * 2)
         return self._sizes[place.site_id]
 
+    def aside(self) -> Path:
+        """Where a repository can be made before it is put into its place."""
+        make_folder(self._paths.repository_tools, PASSABLE)
+        return self._paths.repository_tools / f"new-{new_id()}"
+
     def sweep(self) -> None:
         """Remove repositories that were being made when the process ended."""
-        for path in self._paths.node.glob("repository-*"):
+        for path in self._paths.repository_tools.glob("new-*"):
             shutil.rmtree(path, ignore_errors=True)
 
     def all(self) -> tuple[Path, ...]:
