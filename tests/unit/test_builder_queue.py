@@ -319,3 +319,12 @@ def test_builds_are_kept_by_channel_and_while_somebody_may_come_back(tmp_path: P
     store.remove_old({f"{2:064}"})
     left = [number for number, build_id in enumerate(kept) if store.request(build_id) is not None]
     assert left == sorted([2, *range(1, KEPT_PER_CHANNEL + 5, 2)])
+
+
+def test_a_build_that_ended_as_the_platform_was_killed_forgets_its_variables(tmp_path: Path) -> None:
+    store = BuildStore(Settings(home=tmp_path).paths)
+    store.open()
+    asked = request().model_copy(update={"env": (("API_TOKEN", "s3cr3t-t0ken"),)})
+    store.add(asked, BuildStatus(build_id=asked.build_id, state=BuildState.FAILED))
+    assert store.unfinished() == []
+    assert "s3cr3t" not in (store.folder(asked.build_id) / "request.json").read_text()

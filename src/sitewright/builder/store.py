@@ -105,13 +105,18 @@ class BuildStore:
             return None
 
     def unfinished(self) -> list[Accepted]:
-        """Builds that were accepted and have not ended, in the order in which they were."""
+        """Builds that were accepted and have not ended, in the order in which they were. Those that have ended forget their variables, should
+        a kill have come between."""
         found: list[Accepted] = []
         for folder in self._folders():
             request, status = self.request(folder.name), self.status(folder.name)
-            if request is not None and (status is None or status.state not in FINAL):
+            if request is None:
+                continue
+            if status is None or status.state not in FINAL:
                 since, number = self._accepted(folder)
                 found.append(Accepted(request, since, number))
+            elif request.env:
+                self.forget_values(request)
         return sorted(found, key=lambda each: (each.since, each.number))
 
     def _accepted(self, folder: Path) -> tuple[float, int]:
