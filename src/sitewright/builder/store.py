@@ -105,8 +105,9 @@ class BuildStore:
             return None
 
     def unfinished(self) -> list[Accepted]:
-        """Builds that were accepted and have not ended, in the order in which they were. Those that have ended forget their variables, should
-        a kill have come between."""
+        """Builds that were accepted and have not ended, in the order in which they were.
+
+        Those that have ended forget their variables, should a kill have come between."""
         found: list[Accepted] = []
         for folder in self._folders():
             request, status = self.request(folder.name), self.status(folder.name)
