@@ -29,6 +29,8 @@ class Plan:
     moves: tuple[RefUpdate, ...]
     arrivals: Mapping[str, str]
     """Branch → commit, for branches that channels follow: their deploys move them."""
+    heads: Mapping[str, str]
+    """Where those branches are now, as far as that is known."""
     previews: Mapping[str, str]
     """Branch → commit, "" when it is gone, for branches that no channel follows."""
     kept: tuple[str, ...]
@@ -68,7 +70,8 @@ def plan(seen: Difference, local: Mapping[str, str], followed: Collection[str]) 
             deletions.append(RefUpdate(name, commit, ""))
             if branch:
                 previews[branch] = ""
-    return Plan(tuple(deletions), tuple(moves), arrivals, previews, tuple(kept))
+    heads = {branch: local[BRANCHES + branch] for branch in arrivals if BRANCHES + branch in local}
+    return Plan(tuple(deletions), tuple(moves), arrivals, heads, previews, tuple(kept))
 
 
 def _branch(name: str) -> str:

@@ -212,13 +212,16 @@ def _check_edits(channel: Channel, arrival: Arrival, user: User | None) -> None:
     raise refuse_edits(channel, edits)
 
 
-def arrived(site: Site, branch: str, new: str, user: User | None = None, why: str = "Fetched") -> Operation | None:
-    """A branch of a connected repository is at *new* (its objects are in the site's repository): deploy it where a channel follows the
-    branch. None when none does. Raises SitewrightError, in words, when it cannot be deployed now."""
+def arrived(site: Site, branch: str, new: str, user: User | None = None, why: str = "Fetched", old: str | None = None) -> Operation | None:
+    """A branch of a connected repository is at *new* (its objects are in the site's repository): deploy it where a channel follows it.
+
+    ``old``: where the site's own branch is now, None when that has to be looked up. None when no channel follows it. Raises
+    SitewrightError, in words, when it cannot be deployed now.
+    """
     rows = Channel.objects.select_related("site__team", "release", "canary_release", "frozen_by")
     channel = rows.filter(site=site, branch=branch).first() if branch else None
     if channel is None:
         return None
     if user is not None:
         protection.check_role(user, channel)
-    return deploy(channel, Arrival(branch=branch, new=new, forced=True, why=why), user)
+    return deploy(channel, Arrival(branch=branch, new=new, old=old, forced=True, why=why), user)

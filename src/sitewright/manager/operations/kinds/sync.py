@@ -89,6 +89,8 @@ class Sync:
         if context.params.get("first"):
             _follow_default(connection.site, context.params.get("branch") or str(found["default"]))
         seen = arrivals.Difference(found["changed"], found["gone"])
+        if not seen.changed and not seen.gone:
+            return Done("Nothing has changed.")
         production = _production(context)
         local = {ref.name: ref.commit.id for ref in branches.refs(production).refs}
         followed = set(Channel.objects.filter(site=connection.site).exclude(branch="").values_list("branch", flat=True))
@@ -110,7 +112,7 @@ class Sync:
             try:
                 if branch in forced:
                     raise ConflictError(f"It was forced over there, and the channel “{forced[branch]}” is protected.")
-                operation = pushes.arrived(connection.site, branch, commit, context.operation.created_by, why)
+                operation = pushes.arrived(connection.site, branch, commit, context.operation.created_by, why, plan.heads.get(branch))
             except SitewrightError as error:
                 noted(connection.site_id, EventKind.PUSH_REFUSED, f"{as_told(branch)} was not deployed. {error.message}", None)
                 told.append(f"{as_told(branch)}: {error.message}")
