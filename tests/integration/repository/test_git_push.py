@@ -91,3 +91,18 @@ async def test_hidden_references_are_neither_shown_nor_pushed_to(lab: GitLab) ->
     assert not done.ok
     assert "hidden ref" in done.output
     assert lab.manager.asked == []
+
+
+async def test_a_clone_checks_out_the_branch_that_there_is(lab: GitLab) -> None:
+    folder = await lab.work_tree()
+    assert (await lab.git("push", "origin", "main:master", cwd=folder)).ok
+    assert (await lab.git("clone", "-q", lab.address, "copy")).ok
+    assert (lab.folder / "copy/index.html").exists()
+
+
+async def test_all_or_none_is_told_to_whoever_judges(lab: GitLab) -> None:
+    folder = await lab.work_tree()
+    lab.manager.deployed.clear()
+    assert (await lab.git("push", "--atomic", "origin", "main", "main:try", cwd=folder)).ok
+    assert lab.manager.asked[0].atomic
+    assert set(await lab.refs()) == {"refs/heads/main", "refs/heads/try"}

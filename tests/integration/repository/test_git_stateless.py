@@ -74,7 +74,7 @@ async def test_one_half_of_a_push_is_judged_like_any_other(lab: GitLab) -> None:
 
 async def test_three_hundred_megabytes_are_pushed_and_cloned(lab: GitLab) -> None:
     folder = await lab.work_tree("alice", **{f"part{number}": os.urandom(30_000_000) for number in range(10)})
-    done = await lab.git("-c", "core.compression=0", "push", "-q", "origin", "main", cwd=folder)
+    done = await lab.git("-c", "core.compression=0", "-c", "core.bigFileThreshold=1m", "push", "-q", "origin", "main", cwd=folder)
     assert done.ok, done.output
     assert (await lab.git("clone", "-q", "--bare", lab.address, "copy")).ok
     assert len(lab.repositories.sessions) == 0

@@ -37,10 +37,17 @@ def ask(*arguments: str) -> bytes:
 
 
 def resolve(name: str) -> str:
+    """The commit that *name* stands for. A whole id is one already: `ls-tree` says if it is not there."""
+    if len(name) == 40 and not set(name) - set("0123456789abcdef"):
+        return name
     done = subprocess.run((*GIT, "rev-parse", "--verify", "-q", f"{name}^{{commit}}"), capture_output=True, check=False)
     if done.returncode:
-        raise Refused("There is no such commit in the site's repository.", name[:80], "Push the branch again.")
+        raise absent(name)
     return done.stdout.decode().strip()
+
+
+def absent(name: str) -> Refused:
+    return Refused("There is no such commit in the site's repository.", name[:80], "Push the branch again.")
 
 
 class Tree:
@@ -56,7 +63,7 @@ class Tree:
 
     def read(self, commit: str) -> None:
         argv = (*GIT, "ls-tree", "-r", "-z", "-l", "--full-tree", commit)
-        with subprocess.Popen(argv, stdout=subprocess.PIPE) as listing:
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as listing:
             assert listing.stdout is not None
             rest = b""
             try:
@@ -64,8 +71,11 @@ class Tree:
                     *entries, rest = (rest + piece).split(b"\0")
                     for entry in entries:
                         self.note(entry)
-            finally:
+            except BaseException:
                 listing.kill()
+                raise
+        if listing.returncode:
+            raise absent(commit)
 
     def note(self, entry: bytes) -> None:
         about, _, path = entry.partition(b"\t")

@@ -81,6 +81,32 @@ def forget(operation: bytes) -> None:
         return
 
 
+def follow_head(accepted: list[bytes]) -> None:
+    """Let HEAD name a branch that is there, so that clones have something to check out: when the one it names was never pushed, the
+    first that was."""
+    branches = [name for name in accepted if name.startswith(b"refs/heads/")]
+    try:
+        head = slurp(GIT_DIR + b"HEAD").removeprefix(b"ref: ").strip()
+        if not branches or head in branches or os.path.exists(GIT_DIR + head) or b" " + head + b"\n" in slurp(GIT_DIR + b"packed-refs"):
+            return
+        lock = os.open(GIT_DIR + b"HEAD.lock", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(lock, b"ref: " + branches[0] + b"\n")
+        os.close(lock)
+        os.rename(GIT_DIR + b"HEAD.lock", GIT_DIR + b"HEAD")
+    except OSError:
+        return
+
+
+def slurp(path: bytes) -> bytes:
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return b""
+    data = os.read(file, 1 << 20)
+    os.close(file)
+    return data
+
+
 def lines(node: _socket.socket) -> "Iterator[bytes]":
     rest = b""
     while piece := node.recv(65536):
@@ -94,6 +120,7 @@ def converse(question: bytes) -> bytes:
     node.connect(SOCKET)
     node.sendall(question)
     answer = b""
+    accepted: list[bytes] = []
     for line in lines(node):
         what, _, told = line.partition(b"\t")
         first, _, second = told.partition(b"\t")
@@ -104,12 +131,15 @@ def converse(question: bytes) -> bytes:
         elif what == b"forget":
             forget(first)
         elif what == b"ok":
+            accepted.append(told)
             answer += packet(b"ok " + told + b"\n")
         elif what == b"pass":
+            accepted.append(told)
             answer += packet(b"ok " + told + b"\n") + packet(b"option fall-through\n")
         elif what == b"ng":
             answer += refused(first, second)
         elif what == b"done":
+            follow_head(accepted)
             return answer
     raise EOFError
 
