@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sitewright.manager.repositories.vendors.base import Scheme
 from sitewright.manager.repositories.vendors.gitea import Gitea
@@ -327,3 +329,60 @@ def test_a_web_hook_is_asked_for_with_its_secret_and_events():
 def test_a_token_is_in_no_printed_form():
     assert THERE.token not in repr(THERE)
     assert THERE.token not in repr(GitHub().status(THERE, NEWS))
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from([FIRST, "0" * 40, "refs/heads/x", "closed"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _paths(found, path=()):
+    yield path
+    items = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    for key, value in items:
+        yield from _paths(value, (*path, key))
+
+
+RECORDED = {
+    (vendor, name): json.loads((PAYLOADS / vendor / f"{name}.json").read_text())
+    for vendor, name in ALL
+    if name.startswith(("pu", "me", "de"))
+}
+
+
+@given(st.sampled_from(sorted(RECORDED)), st.data())
+def test_a_recorded_payload_with_anything_in_it_is_read_or_ignored(which, data):
+    """Whatever stands wherever: values come out with the types and lengths that the rest of the platform relies on."""
+    vendor, _name = which
+    found = json.loads(json.dumps(RECORDED[which]))
+    body = found["body"]
+    for _change in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(sorted(_paths(body), key=str)))
+        if not path:
+            continue
+        place = body
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = data.draw(ANYTHING)
+    headers = {key.lower(): value for key, value in found["headers"].items()}
+    how = SCHEMES[vendor]
+    said = how.parse(how.event(headers), headers, json.dumps(body).encode())
+    if isinstance(said, Pushed):
+        assert said.branch or said.tag
+        assert {len(said.old), len(said.new)} <= {0, 40, 64}
+    if isinstance(said, PullChanged):
+        assert 0 < said.number < 2**31
+        assert len(said.commit) in {40, 64}
+        assert said.branch.isprintable()
+        assert isinstance(said.fork, bool)
+    if not isinstance(said, Ignored):
+        texts = [value for value in (getattr(said, name) for name in said.__slots__) if isinstance(value, str)]
+        assert all(text.isprintable() and len(text) <= 500 for text in texts)
+        assert all(text.encode() is not None for text in texts)
