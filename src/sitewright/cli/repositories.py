@@ -171,7 +171,8 @@ def list_previews(name: SiteArgument, as_json: JsonOption = False) -> None:
 
 def _preview_state(preview: dict[str, Any]) -> str:
     if preview.get("waits"):
-        return f"{str(preview.get('commit') or '')[:DIGITS]} waits to be allowed"
+        # Whole: whoever offers commits can make two that begin alike.
+        return f"{preview.get('commit') or ''} waits to be allowed"
     return str(preview.get("state") or "")
 
 
