@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import time
 import tomllib
 from pathlib import Path
 
@@ -236,3 +237,17 @@ def test_the_schema_knows_every_key_and_no_other():
     assert redirect["required"] == ["from", "to"]
     assert redirect["properties"]["status"]["enum"] == [200, 301, 302, 303, 307, 308, 404, 410]
     assert schema["properties"]["processes"]["additionalProperties"]["anyOf"][1] == {"type": "string"}
+
+
+PIECES = ("a.", "[", "{a=", '"', " ", "[[redirects]]\n", "k=1\n", "[a.b]\n", "x=[1,", "\\", "1,", "'", "a.a.a.a.a\n")
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("before", ["", "x = ", "[", "[env]\nA = '", 'x = """'])
+def test_no_file_takes_long(before, piece):
+    long = before + piece * 60_000
+    lines = "\n".join(before + (piece * 4_900)[: 4_980 - len(before)] for _ in range(19))
+    began = time.process_time()
+    parse_config(long[:99_000])
+    parse_config(lines[:99_000])
+    assert time.process_time() - began < 3

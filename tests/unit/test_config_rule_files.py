@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -126,7 +127,7 @@ def test_no_text_breaks_a_parser(text):
         st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_app_json_breaks_its_parser(value):
 
     parse_app_json(json.dumps({"env": value, "formation": value, "scripts": value, "buildpacks": value}))
@@ -220,9 +221,18 @@ def test_the_log_says_in_one_line_what_is_followed():
         "app.json": '{"env": {}}',
     }
     followed, _ = follow(files)
-    lines = told(STATIC, followed, RuleFiles(), {})
+    lines = told(STATIC, followed, {})
     assert lines[0] == "sitewright.toml: 2 processes, 3 redirects, 1 variable, sleeps after 30 min."
     assert len(lines) == 4
     assert "looks like a secret" in lines[1]
     assert "netlify.toml is not read" in lines[2]
     assert "app.json: not read: sitewright.toml goes before it." in lines[3]
+
+
+@pytest.mark.parametrize("piece", ["/a /b\n", "x y z\n", "a ", "/", "a=b ", "\n", "/x\n  A: b\n", "\t\n"])
+def test_no_file_takes_long(piece):
+    text = (piece * 256_000)[:256_000]
+    began = time.process_time()
+    parse_redirects(text)
+    parse_headers(text)
+    assert time.process_time() - began < 2

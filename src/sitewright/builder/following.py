@@ -23,7 +23,8 @@ from sitewright.domain.release import Blueprint
 from sitewright.errors import BuildError
 from sitewright.system.files import remove_tree
 
-MOST_BYTES = 512 * 1024
+MOST_BYTES = 256 * 1024
+"""Of `_redirects` and `_headers`; what is beyond is not read."""
 
 
 class Following:
@@ -83,8 +84,8 @@ class Following:
         files = RuleFiles()
         if blueprint.static_root is not None:
             files = await asyncio.to_thread(read_rule_files, self._tree, blueprint.static_root)
-        done, followed = finished(blueprint, self._followed, files)
-        for line in told(done, followed, files, self._given):
+        done, followed = await asyncio.to_thread(finished, blueprint, self._followed, files)
+        for line in told(done, followed, self._given):
             self._say(line)
         return done
 

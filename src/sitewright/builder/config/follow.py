@@ -34,6 +34,8 @@ class Followed:
 
     config: SiteConfig = NO_CONFIG
     problems: tuple[Problem, ...] = ()
+    counts: tuple[tuple[str, str], ...] = ()
+    """Rule files of the served folder, and in words how many rules each has."""
 
 
 def read_config(tree: Tree) -> Followed:
@@ -143,7 +145,9 @@ def finished(blueprint: Blueprint, followed: Followed, files: RuleFiles) -> tupl
         channels=config.channels,
         config=config.file,
     )
-    return changed, Followed(config, tuple(problems))
+    counts = [(redirects_file.NAME, counted(len(redirects), "redirect", "s"))] if files.redirects else []
+    counts += [(headers_file.NAME, counted(len(headers), "path", "s"))] if files.headers else []
+    return changed, Followed(config, tuple(problems), tuple(counts))
 
 
 def _with_fallback(rules: PageRules, fallback: str) -> tuple[PageRules, str]:
@@ -173,18 +177,11 @@ def build_env(config: SiteConfig, channel: str, given: Mapping[str, str]) -> tup
     return tuple((name, value) for name, value in wishes.env if name not in given)
 
 
-def told(blueprint: Blueprint, followed: Followed, files: RuleFiles, given: Mapping[str, str]) -> tuple[str, ...]:
+def told(blueprint: Blueprint, followed: Followed, given: Mapping[str, str]) -> tuple[str, ...]:
     """For the log: what is followed, in a line for each file, and below it what was not."""
     config = followed.config
-    lines = []
-    if config.file:
-        lines.append(f"{config.file}: {', '.join(_parts(blueprint, config)) or 'nothing that changes anything'}.")
-    for name, text, count in (
-        (redirects_file.NAME, files.redirects, len(redirects_file.parse_redirects(files.redirects)[0])),
-        (headers_file.NAME, files.headers, len(headers_file.parse_headers(files.headers)[0])),
-    ):
-        if text:
-            lines.append(f"{name}: {counted(count, 'redirect' if name == redirects_file.NAME else 'path', 's')}.")
+    lines = [f"{config.file}: {', '.join(_parts(blueprint, config)) or 'nothing that changes anything'}."] if config.file else []
+    lines += [f"{name}: {words}." for name, words in followed.counts]
     missing = [name for name in config.required_env if name not in given]
     if missing:
         lines.append(f"  {config.file} asks for variables that are not set: {', '.join(missing[:20])}. Set them with “sitewright env set”.")
@@ -206,6 +203,7 @@ def _parts(blueprint: Blueprint, config: SiteConfig) -> list[str]:
         counted(len(wishes.env), "variable", "s"),
         f"serves {config.build.output or 'the whole folder'}" if config.build.output is not None else "",
         f"unknown paths show {blueprint.fallback}" if config.spa and blueprint.fallback else "",
+        f"missing pages show {rules.not_found}" if rules.not_found else "",
         _sleep(wishes),
         f"differs on {', '.join(name for name, _ in config.channels)}" if config.channels else "",
     ]

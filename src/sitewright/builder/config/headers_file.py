@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from sitewright.builder.config.problems import Problem
+from sitewright.builder.config.problems import MOST_PROBLEMS, Problem
 from sitewright.domain.page_patterns import MOST_HEADERS, check_header, parse_pattern
 from sitewright.domain.pages import MOST_RULES, HeaderRule
 from sitewright.errors import InvalidValueError
@@ -37,6 +37,9 @@ def parse_headers(text: str, file: str = NAME) -> tuple[tuple[HeaderRule, ...], 
                 _add(rules[-1][1], line)
         except InvalidValueError as error:
             tell(number, error)
+        if len(problems) == MOST_PROBLEMS:
+            problems.append(Problem(file, number, "nothing below is read: there are too many mistakes.", warning=True))
+            break
         if len(rules) > MOST_RULES:
             rules.pop()
             problems.append(Problem(file, number, f"left out, and all below: {MOST_RULES} paths are the most.", warning=True))

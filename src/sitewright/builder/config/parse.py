@@ -11,11 +11,12 @@ from sitewright.builder.config.keys import FILE, ROOT, Key, Table
 from sitewright.builder.config.lines import Lines, Path
 from sitewright.builder.config.meaning import meaning_of
 from sitewright.builder.config.model import NO_CONFIG, SiteConfig
-from sitewright.builder.config.problems import Problem
+from sitewright.builder.config.problems import MOST_PROBLEMS, Problem
 from sitewright.errors import InvalidValueError
 
-LONGEST_FILE = 200_000
-MOST_PROBLEMS = 50
+LONGEST_FILE = 100_000
+LONGEST_LINE = 5_000
+"""Characters: Python's parser takes time that grows with the square of a dotted key's length."""
 
 
 class Reader:
@@ -74,7 +75,9 @@ class Reader:
             return None
 
     def _unknown(self, name: str, table: Table, path: Path) -> None:
-        near = get_close_matches(name, table.keys, n=1, cutoff=0.6)
+        if len(self.problems) >= MOST_PROBLEMS:
+            return
+        near = get_close_matches(name[:40], table.keys, n=1, cutoff=0.6)
         known = ", ".join(sorted(table.keys))
         where = f" in {_heading(path[:-1])}" if len(path) > 1 else ""
         advice = f"Did you mean “{near[0]}”? Known{where}: {known}." if near else f"Known{where}: {known}."
@@ -93,6 +96,9 @@ def parse_config(text: str) -> tuple[SiteConfig, tuple[Problem, ...]]:
     """The configuration and what is wrong with it, by line. With a problem that is no warning, the value is not to be followed."""
     if len(text) > LONGEST_FILE:
         return NO_CONFIG, (Problem(FILE, 0, f"The file is too long: {LONGEST_FILE:,} characters are the most."),)
+    long = next((number for number, line in enumerate(text.split("\n"), start=1) if len(line) > LONGEST_LINE), 0)
+    if long:
+        return NO_CONFIG, (Problem(FILE, long, f"The line is too long: {LONGEST_LINE:,} characters are the most."),)
     try:
         document = tomllib.loads(text.removeprefix("\ufeff"))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from sitewright.errors import BuildError
 
+MOST_PROBLEMS = 50
+"""Of one file; what comes after them is not read any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from sitewright.builder.config.problems import Problem
+from sitewright.builder.config.problems import MOST_PROBLEMS, Problem
 from sitewright.domain.page_patterns import ONWARD, STATUSES, check_redirect
 from sitewright.domain.pages import MOST_RULES, RedirectRule
 from sitewright.errors import InvalidValueError
@@ -33,6 +33,9 @@ def parse_redirects(text: str, file: str = NAME) -> tuple[tuple[RedirectRule, ..
         except InvalidValueError as error:
             message = f"{error.message} {error.details}".strip()
             problems.append(Problem(file, number, f"left out: {message}", error.resolution, warning=True))
+            if len(problems) == MOST_PROBLEMS:
+                problems.append(Problem(file, number, "nothing below is read: there are too many mistakes.", warning=True))
+                break
             continue
         if len(rules) == MOST_RULES:
             problems.append(Problem(file, number, f"left out, and all below: {MOST_RULES} rules are the most.", warning=True))
