@@ -327,4 +327,5 @@ def test_a_build_that_ended_as_the_platform_was_killed_forgets_its_variables(tmp
     asked = request().model_copy(update={"env": (("API_TOKEN", "s3cr3t-t0ken"),)})
     store.add(asked, BuildStatus(build_id=asked.build_id, state=BuildState.FAILED))
     assert store.unfinished() == []
+    store.remove_old()
     assert "s3cr3t" not in (store.folder(asked.build_id) / "request.json").read_text()

@@ -13,7 +13,7 @@ from typing import Any
 
 from sitewright.builder import caches
 from sitewright.builder.allowance import build_limits, granted, memory_limit, short_of_memory
-from sitewright.builder.announce import Announcer
+from sitewright.builder.announce import LEAST_SECONDS, Announcer
 from sitewright.builder.apply import CommitTree, Workshop
 from sitewright.builder.artefacts import Distribution
 from sitewright.builder.attempt import MAX_ATTEMPTS, Attempt, Desk, disk_full
@@ -84,6 +84,7 @@ class Builder:
         self._memory = memory_limit(settings.build_memory_mb, installed_bytes())
         self._short_since: float | None = None
         """Since when the next build waits for memory, in steady seconds."""
+        self._played: tuple[int, float, tuple[Place, ...]] = (-1, 0.0, ())
         self._look: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._trims: dict[str, asyncio.Future[int]] = {}
@@ -110,7 +111,6 @@ class Builder:
             commit_tree=self.commit_tree,
         )
         await asyncio.to_thread(self._room.load)
-        await asyncio.to_thread(self._store.remove_old)
         for accepted in await asyncio.to_thread(self._store.unfinished):
             request = accepted.request
             status = self._store.status(request.build_id)
@@ -118,7 +118,11 @@ class Builder:
                 self._say(request, "The platform was restarted: this build begins again.")
             self._store.put(BuildStatus(build_id=request.build_id, state=BuildState.QUEUED, phase="Waiting"), durable=False)
             self._enqueue(request, accepted.since)
+        self._later(self._remove_old())
         self._pump()
+
+    async def _remove_old(self) -> None:
+        await asyncio.to_thread(self._store.remove_old)
 
     async def close(self) -> None:
         """Stop; unfinished builds go on at the next ``open``."""
@@ -244,7 +248,13 @@ class Builder:
         return slots_of(self._settings.builds_at_once, running, self._clock.steady())
 
     def _places(self) -> tuple[Place, ...]:
-        return self._room.places(self._slots(), self._clock.now())
+        """Played through again when something has changed, and every second: many may ask."""
+        now = self._clock.steady()
+        changes, at, found = self._played
+        if changes != self._room.changes or now - at >= LEAST_SECONDS:
+            found = self._room.places(self._slots(), self._clock.now())
+            self._played = (self._room.changes, now, found)
+        return found
 
     def _with_place(self, status: BuildStatus) -> BuildStatus:
         if status.state is not BuildState.QUEUED or status.build_id in self._running:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from sitewright.system.ownership import PASSABLE, make_folder
 FINAL = frozenset({BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED})
 KEPT_PER_CHANNEL = 20
 KEPT_PER_SITE = 100
+UNACCEPTED_SECONDS = 3600.0
+"""A folder without a request may be one that is just being made."""
 GONE_PREFIX = "gone-"
 """Of working folders that wait to be deleted."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -105,20 +108,20 @@ class BuildStore:
             return None
 
     def unfinished(self) -> list[Accepted]:
-        """Builds that were accepted and have not ended, in the order in which they were.
-
-        Those that have ended forget their variables, should a kill have come between."""
+        """Builds that were accepted and have not ended, in the order in which they were."""
         found: list[Accepted] = []
         for folder in self._folders():
-            request, status = self.request(folder.name), self.status(folder.name)
-            if request is None:
-                continue
-            if status is None or status.state not in FINAL:
+            request = None if self._has_ended(folder) else self.request(folder.name)
+            if request is not None:
                 since, number = self._accepted(folder)
                 found.append(Accepted(request, since, number))
-            elif request.env:
-                self.forget_values(request)
         return sorted(found, key=lambda each: (each.since, each.number))
+
+    def _has_ended(self, folder: Path) -> bool:
+        """Without looking at the whole of it: a node has many builds behind it when it starts."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return json.loads((folder / "status.json").read_bytes())["state"] in FINAL
+        return False
 
     def _accepted(self, folder: Path) -> tuple[float, int]:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -131,16 +134,21 @@ class BuildStore:
 
     def remove_old(self, droplets: Collection[str] = ()) -> None:
         """Remove what is left of old builds: all but the newest 20 of each channel (100 of each site), those whose *droplets* somebody may
-        come back to, and folders of builds that were never accepted."""
+        come back to, and folders of builds that were never accepted. Those that have ended forget their variables, should a kill have come
+        between."""
         by_channel: dict[tuple[str, str], list[tuple[float, Path]]] = {}
         by_site: dict[str, list[tuple[float, Path]]] = {}
         for folder in self._folders():
             request = self.request(folder.name)
             if request is None:
-                shutil.rmtree(folder, ignore_errors=True)
+                if time.time() - folder.stat().st_mtime > UNACCEPTED_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
-            for entry in folder.glob(f"{GONE_PREFIX}*"):
-                _remove(entry)
+            if self._has_ended(folder):
+                for entry in folder.glob(f"{GONE_PREFIX}*"):
+                    _remove(entry)
+                if request.env:
+                    self.forget_values(request)
             aged = (folder.stat().st_mtime, folder)
             by_channel.setdefault((request.site_id, request.channel), []).append(aged)
             by_site.setdefault(request.site_id, []).append(aged)

@@ -29,6 +29,8 @@ class WaitingRoom:
         self._tickets: dict[str, Ticket] = {}
         self._ledger = Ledger()
         self._costs: dict[str, float] = {}
+        self.changes = 0
+        """Goes up whenever somebody's place may have changed."""
 
     def load(self) -> None:
         """Take up what was kept; a file that is damaged or of another version counts as none."""
@@ -45,6 +47,7 @@ class WaitingRoom:
 
     def add(self, request: BuildRequest, since: float, number: int) -> None:
         """Somebody queues up."""
+        self.changes += 1
         self._tickets[request.build_id] = Ticket(
             build_id=request.build_id,
             team=request.team_id or request.site_id,
@@ -58,6 +61,7 @@ class WaitingRoom:
 
     def leave(self, build_id: str) -> bool:
         """Somebody does not wait any more; False when they did not."""
+        self.changes += 1
         return self._tickets.pop(build_id, None) is not None
 
     def __len__(self) -> int:
@@ -74,6 +78,7 @@ class WaitingRoom:
 
     def end(self, ticket: Ticket, seconds: float) -> None:
         """It took so long; its team pays that."""
+        self.changes += 1
         self._ledger = ended(self._ledger, ticket, seconds)
 
     def places(self, slots: Slots, now: float) -> tuple[Place, ...]:
