@@ -53,6 +53,12 @@ class Body:
                 elif not data or self._unpack.eof:
                     break
 
+    async def gone(self) -> None:
+        """After the whole body: wait until the client leaves. Raises GoneError then."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        raise GoneError
+
     def _counted(self, data: bytes) -> bytes:
         self._seen += len(data)
         if self._seen > self._most:

@@ -168,7 +168,7 @@ async def _serve(asked: _Asked, opening: Opening, receive: Receive, send: Send) 
             await stream.close_input()
         else:
             body = Body(receive, gzipped=asked.headers.get("content-encoding", "") in {"gzip", "x-gzip"})
-            stream.feed(body)
+            stream.feed(body, until_gone=not asked.pushes)
         await _answer(asked, stream, send)
 
 

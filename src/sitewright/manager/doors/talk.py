@@ -68,15 +68,20 @@ class Talk:
         """Nothing is sent to it."""
         await self._there(self._stream.close_input())
 
-    def feed(self, body: Body) -> None:
-        """Send it the body meanwhile. A body that breaks off ends the conversation: nobody takes half of it for the whole."""
-        self._feeding = asyncio.create_task(self._feed(body))
+    def feed(self, body: Body, *, until_gone: bool) -> None:
+        """Send it the body meanwhile. A body that breaks off ends the conversation: nobody takes half of it for the whole.
 
-    async def _feed(self, body: Body) -> None:
+        *until_gone*: it ends, too, when whoever asked has left; a push goes on without its pusher.
+        """
+        self._feeding = asyncio.create_task(self._feed(body, until_gone=until_gone))
+
+    async def _feed(self, body: Body, *, until_gone: bool) -> None:
         try:
             async for piece in body:
                 await self._there(self._stream.write(piece))
             await self._there(self._stream.close_input())
+            if until_gone:
+                await body.gone()
         except (GoneError, TooLargeError, zlib.error) as error:
             self._problem = error if isinstance(error, TooLargeError) else UnavailableError("What was sent broke off.")
             await self._there(self._stream.kill())
