@@ -4,8 +4,8 @@
 // thousand. Nothing in it is code or a pattern language. Whatever is wrong with it, the request goes on as if there were no rules.
 import fs from 'fs';
 
-const HEAD = 16, FIRST = 4096, MOST_NODES = 16, MOST_HEADERS = 60, MOST_HEADER_BYTES = 12288;
-const HIDDEN = /^\.(?!well-known$)|\.(?:php[0-9]?|phtml|phar|phps)$/i;
+const HEAD = 16, FIRST = 4096, MOST_NODES = 16, MOST_HEADERS = 60, MOST_HEADER_BYTES = 12288, LONGEST_PATH = 4096;
+const HIDDEN = /\/\.(?!well-known(?:\/|$))|\.(?:php[0-9]?|phtml|phar|phps)(?:\/|$)/i;
 
 // The table in an open file; its first 4 KiB are read at once, and most files have no more.
 function open(path) {
@@ -148,9 +148,8 @@ function asWritten(text) {
 function fileOf(target) {
     const question = target.indexOf('?');
     const path = (question < 0 ? target : target.slice(0, question)).replace(/\/{2,}/g, '/');
-    const parts = path.split('/').slice(1);
-    const bad = parts.some((part) => part === '.' || part === '..' || part.length > 255 || HIDDEN.test(part) || /[\x00-\x1f]/.test(part));
-    return bad || path[0] !== '/' ? '' : path.endsWith('/') ? path + 'index.html' : path;
+    const bad = path[0] !== '/' || path.length > LONGEST_PATH || HIDDEN.test(path) || /\/\.{1,2}(?:\/|$)|[\x00-\x1f]/.test(path);
+    return bad ? '' : path.endsWith('/') ? path + 'index.html' : path;
 }
 
 function addressOf(rule, target, given, args) {
@@ -225,17 +224,13 @@ function headersOf(r, table, numbers) {
 // Where the request goes on without a rule.
 function onward(r, kind) {
     if (kind === 'static') {
-        return r.method === 'GET' || r.method === 'HEAD' ? (isHidden(r) ? 'absent' : 'ruled_static') : 'refused';
+        return r.method === 'GET' || r.method === 'HEAD' ? (HIDDEN.test(r.uri) ? 'absent' : 'ruled_static') : 'refused';
     }
     if (kind !== 'app' && kind !== 'mixed' && kind !== 'asleep') {
         return 'absent';
     }
     r.variables.ruled_next = (kind === 'asleep' ? 'wake_' : 'kept_') + r.variables.kept_lane;
     return kind !== 'app' && r.variables.files_or_lane === 'mixed' ? 'ruled_mixed' : r.variables.ruled_next;
-}
-
-function isHidden(r) {
-    return r.uri.split('/').some((part) => HIDDEN.test(part));
 }
 
 function apply(r, kind, plain, rule) {
@@ -264,6 +259,9 @@ function apply(r, kind, plain, rule) {
 function decide(r) {
     const kind = r.variables.policy || '';
     const plain = onward(r, kind);
+    if (r.uri.length > LONGEST_PATH) {
+        return plain;
+    }
     let table;
     try {
         table = open(r.variables.rules_path);
