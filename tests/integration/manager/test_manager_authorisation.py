@@ -93,6 +93,7 @@ ROWS = {
     "listBuilds": Row("GET", "/sites/guestbook/builds", LOOK),
     "getCaches": Row("GET", "/sites/guestbook/caches", LOOK),
     "clearCaches": Row("POST", "/sites/guestbook/caches/clear", (401, 404, 403, 200, 200)),
+    "keepReleases": Row("PATCH", "/sites/guestbook/releases", (401, 404, 403, 200, 200), {"keep": 3}),
     "getRelease": Row("GET", "/sites/guestbook/releases/1", LOOK),
     "getReleaseChanges": Row("GET", "/sites/guestbook/releases/1/changes", LOOK),
     "getEnvDiff": Row("GET", "/sites/returning/releases/1/env-diff?to=2", LOOK),

@@ -271,8 +271,8 @@ def test_any_channel_rolls_back_without_a_build(stage, staging, bob):
 
 
 def test_only_so_many_releases_are_kept_and_the_node_is_told_which(stage, staging, bob):
-    staging.site.keep_releases = 2
-    staging.site.save()
+    assert bob("PATCH", "/sites/guestbook/releases", {"keep": 0}).status_code == 422
+    assert bob("PATCH", "/sites/guestbook/releases", {"keep": 2}).json() == {"keep": 2}
     for number in itertools.count(2):
         # Each build of the fake node makes the same droplet.
         Release.objects.filter(channel=staging, number=number - 1).update(droplet=f"{number - 1:064d}")

@@ -17,7 +17,7 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Release
 from sitewright.manager.sites.models import Channel
 from sitewright.manager.sites.news import look, news
-from sitewright.manager.sites.pushes import judge
+from sitewright.manager.sites.pushes import arrived, judge
 
 MAIN = "refs/heads/main"
 
@@ -326,3 +326,14 @@ def test_a_branch_that_somebody_pushed_to_stays_where_it_is(cast, stage, api, gu
     stage.play()
     assert repository.head("main") == mine
     assert Release.objects.get(number=3).commit not in {"", mine}
+
+
+def test_what_arrives_from_over_there_goes_on_wherever_the_branch_is(cast, stage, guestbook, repository):
+    first, other = repository.commit("A first page"), repository.commit("Another page")
+    one = arrived(guestbook, "main", first, why="Fetched", old="")
+    stage.clock.advance(1)
+    two = arrived(guestbook, "main", other, why="Fetched", old="")
+    stage.play()
+    assert [Operation.objects.get(id=each.id).state for each in (one, two)] == ["succeeded", "succeeded"]
+    assert repository.head("main") == other
+    assert arrived(guestbook, "elsewhere", first) is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ninja import Schema
+from ninja import Field, Schema
 
 from sitewright.manager.releases.models import Release
+
+MOST_KEPT = 50
 
 
 class UploadOut(Schema):
@@ -68,10 +70,23 @@ class ReleaseOut(Schema):
 
 
 class ReleaseList(Schema):
-    """A page of releases, newest first."""
+    """A page of releases, newest first; ``keep`` is how many of each channel can be returned to."""
 
     items: list[ReleaseOut]
     next: str | None
+    keep: int
+
+
+class KeepIn(Schema):
+    """How many releases of each channel are kept."""
+
+    keep: int = Field(ge=1, le=MOST_KEPT)
+
+
+class KeepOut(Schema):
+    """How many releases of each channel are kept."""
+
+    keep: int
 
 
 def _adopted(original: Release | None) -> AdoptedFrom | None:

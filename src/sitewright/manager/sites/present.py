@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils.http import urlencode
 
 from sitewright.domain.names import ChannelName, SiteName, default_host
 from sitewright.domain.states import Mode, SiteState
 from sitewright.manager.releases.models import Release
 from sitewright.manager.sites.models import Channel, Site
-from sitewright.manager.sites.state import current_operations, derive, production_channels
+from sitewright.manager.sites.state import current_operation, current_operations, derive, production_channels
 
 PRODUCTION = "production"
 HOST_STACK = "host"
@@ -22,7 +23,8 @@ HOST_STACK = "host"
 
 @dataclass(frozen=True, slots=True)
 class SiteCard:
-    """What every page about a site shows. ``host`` is the address without scheme and port."""
+    """What every page about a site, or about one of its channels, shows. ``host`` is the address without scheme and port; ``query`` is what
+    an address of ours carries to be about that channel, "" for production."""
 
     name: str
     team: str
@@ -31,6 +33,8 @@ class SiteCard:
     host: str
     url: str
     created_at: datetime
+    channel: str = PRODUCTION
+    query: str = ""
 
 
 def cards(sites: Iterable[Site]) -> list[SiteCard]:
@@ -46,9 +50,23 @@ def card(site: Site) -> SiteCard:
     return cards([site])[0]
 
 
+def card_of(channel: Channel) -> SiteCard:
+    """The site of a channel as pages about that channel show it."""
+    operation = current_operation(channel)
+    state = derive({channel.id: channel}, {channel.id: operation} if operation else {})[channel.id]
+    shown = _card(channel.site, channel, state)
+    if channel.name == PRODUCTION:
+        return shown
+    return replace(shown, channel=channel.name, created_at=channel.created_at, query=f"?{urlencode({'channel': channel.name})}")
+
+
 def _card(site: Site, channel: Channel | None, state: SiteState) -> SiteCard:
     hosts = [route.host for route in channel.routes.all() if route.is_default] if channel else []
-    host = hosts[0] if hosts else default_host(SiteName(site.name), ChannelName(PRODUCTION), settings.PLATFORM.domain)
+    host = (
+        hosts[0]
+        if hosts
+        else default_host(SiteName(site.name), ChannelName(channel.name if channel else PRODUCTION), settings.PLATFORM.domain)
+    )
     return SiteCard(
         name=site.name,
         team=site.team.name,

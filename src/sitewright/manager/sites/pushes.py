@@ -60,6 +60,8 @@ class Arrival:
     when_edited: WhenEdited = WhenEdited.REFUSE
     why: str = "Pushed"
     key: str = ""
+    mirrored: bool = False
+    """It is so over there already: wherever the branch is by then, it goes along."""
 
 
 @dataclass(slots=True)
@@ -185,7 +187,7 @@ def deploy(channel: Channel, arrival: Arrival, user: User | None) -> Operation:
         _check_edits(channel, arrival, user)
     params: dict[str, Any] = {
         "source": CommitSource(commit=arrival.new, branch=arrival.branch).model_dump(mode="json"),
-        "push": {"old": arrival.old, "forced": arrival.forced, "when_edited": arrival.when_edited.value},
+        "push": {"old": arrival.old, "forced": arrival.forced, "when_edited": arrival.when_edited.value, "mirrored": arrival.mirrored},
     }
     operation = submit(Ask(OperationKind.DEPLOY, channel.site, user, params, arrival.key, channel))
     trail(user, "site.push", channel.site_id, channel.site.name, channel=channel.name, branch=arrival.branch, commit=arrival.new)
@@ -224,4 +226,4 @@ def arrived(site: Site, branch: str, new: str, user: User | None = None, why: st
         return None
     if user is not None:
         protection.check_role(user, channel)
-    return deploy(channel, Arrival(branch=branch, new=new, old=old, forced=True, why=why), user)
+    return deploy(channel, Arrival(branch=branch, new=new, old=old, forced=True, why=why, mirrored=True), user)

@@ -34,6 +34,16 @@ def current_operations(sites: Iterable[Site]) -> dict[str, Operation]:
     return found
 
 
+def current_operation(channel: Channel) -> Operation | None:
+    """What runs, waits, or is next in one channel, or about its whole site."""
+    if channel.name == PRODUCTION:
+        return current_operations([channel.site]).get(channel.site_id)
+    told = Q(channel=None) | Q(channel=channel)
+    rows = Operation.objects.filter(told, site=channel.site_id, state__in=UNFINISHED).exclude(kind=OperationKind.SYNC.value)
+    listed = list(rows.select_related("channel", "created_by").prefetch_related("steps").order_by("created_at"))
+    return next((one for one in listed if one.state != OperationState.QUEUED), listed[0] if listed else None)
+
+
 def production_channels(sites: Iterable[Site]) -> dict[str, Channel]:
     """Site id → its production channel."""
     rows = Channel.objects.filter(site__in=list(sites), name="production")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sitewright.bus.base import Subscription
 from sitewright.bus.messages import Ack, ExecOpen, StreamChunk
 from sitewright.bus.subjects import stream_in, stream_out
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.identity import new_id
 from sitewright.domain.names import ProcessType
@@ -71,8 +72,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.close(UNAUTHENTICATED)
             return
         try:
-            self.channel: Channel = await sync_to_async(channel_for)(user, self.scope["url_route"]["kwargs"]["name"], Role.DEVELOPER)
             query = parse_qs(self.scope["query_string"].decode("latin-1"))
+            asked = (self.scope["url_route"]["kwargs"]["name"], Role.DEVELOPER, query.get("channel", [PRODUCTION])[0])
+            self.channel: Channel = await sync_to_async(channel_for)(user, *asked)
             self.process = str(ProcessType(query.get("process", ["web"])[0]))
             self.one_off = query.get("one_off", ["0"])[0] in {"1", "true"}
         except SitewrightError:

@@ -54,7 +54,7 @@ def usage(team: Team) -> Quota:
     from sitewright.manager.releases.models import Release  # noqa: PLC0415 - teams is below releases and sites
     from sitewright.manager.sites.models import Channel  # noqa: PLC0415
 
-    disk = Release.objects.filter(channel__site__team=team).aggregate(total=Sum("size_bytes"))["total"] or 0
+    disk = Release.objects.filter(channel__site__team=team, gone_at=None).aggregate(total=Sum("size_bytes"))["total"] or 0
     awake = Channel.objects.filter(site__team=team, power=Power.ON.value).exclude(sleep_stage=SleepStage.STOPPED.value)
     memory = awake.aggregate(total=Sum("wanted_memory_bytes"))["total"] or 0
     return Quota(sites=team.sites.count(), disk_bytes=disk, memory_bytes=memory)

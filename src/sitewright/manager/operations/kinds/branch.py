@@ -45,6 +45,9 @@ def check_branch(context: Context, channel: Channel, source: Source) -> None:
     if known is not None and not _waited(context.operation):
         return
     head = branches.head(channel, branch)
+    if push.get("mirrored"):
+        context.remember(old=head)
+        return
     if (
         known is not None
         and head not in {known, source.commit}

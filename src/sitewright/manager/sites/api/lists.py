@@ -7,21 +7,23 @@ from ninja import Router
 from ninja.params.functions import Query
 
 from sitewright.domain.git import Changes
+from sitewright.domain.states import Role
 from sitewright.errors import NotFoundError
 from sitewright.manager.api.auth import person
 from sitewright.manager.api.paging import USUAL, page
 from sitewright.manager.audit.access import for_user as events_for
+from sitewright.manager.audit.services import trail
 from sitewright.manager.operations.access import for_user as operations_for
 from sitewright.manager.operations.schemas import OperationList, operation_out
 from sitewright.manager.releases.access import for_user as releases_for
 from sitewright.manager.releases.models import Release
 from sitewright.manager.releases.present import env_diff, one_before
-from sitewright.manager.releases.schemas import EnvDiffOut, ReleaseList, ReleaseOut, release_out
+from sitewright.manager.releases.schemas import EnvDiffOut, KeepIn, KeepOut, ReleaseList, ReleaseOut, release_out
 from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.sites import branches
 from sitewright.manager.sites.access import channel_for, instances_for, site_for
 from sitewright.manager.sites.api.channel import ANY_CHANNEL, CHANNEL, asked_channel
-from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.present_channels import changes_out
 from sitewright.manager.sites.schemas import EventList, EventOut, InstanceList, InstanceOut
 from sitewright.manager.sites.schemas_channels import ChangesOut
@@ -47,7 +49,17 @@ def list_releases(request: HttpRequest, name: str, cursor: str = "", limit: int 
     row = asked_channel(request, name, channel)
     found, following = page(releases_for(person(request)).filter(channel=row), ("-number",), cursor, limit)
     kept = kept_releases(row)
-    return ReleaseList(items=[release_out(one, row.release_id, kept) for one in found], next=following)
+    return ReleaseList(items=[release_out(one, row.release_id, kept) for one in found], next=following, keep=row.site.keep_releases)
+
+
+@router.patch("/{name}/releases", response=KeepOut, operation_id="keepReleases")
+def keep_releases(request: HttpRequest, name: str, body: KeepIn) -> KeepOut:
+    """How many releases of each channel are kept; fewer holds from the next deploy on, and what was given up does not come back."""
+    user = person(request)
+    site = site_for(user, name, Role.DEVELOPER)
+    Site.objects.filter(id=site.id).update(keep_releases=body.keep)
+    trail(user, "site.keep", site.id, site.name, keep=body.keep)
+    return KeepOut(keep=body.keep)
 
 
 def _release(request: HttpRequest, channel: Channel, number: int) -> Release:

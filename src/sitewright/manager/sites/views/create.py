@@ -21,6 +21,7 @@ from sitewright.manager.sites import services
 from sitewright.manager.sites.forms import CreateForm, SourceForm
 from sitewright.manager.sites.services import NewSite, Way
 from sitewright.manager.sites.templates_offered import offered
+from sitewright.manager.sites.views.channel import back
 from sitewright.manager.sites.views.overview import frame
 from sitewright.manager.teams.access import for_user as teams_for
 from sitewright.manager.teams.models import Team
@@ -86,17 +87,19 @@ def check_name(request: HttpRequest) -> HttpResponse:
 def deploy(request: HttpRequest, name: str) -> HttpResponse:
     """A new release of a site."""
     site, context = frame(request, name, "deploy", Role.DEVELOPER)
+    channel = context["channel"]
     form = SourceForm(request.POST, request.FILES) if request.method == "POST" else SourceForm(initial={"source": "upload"})
     error = None
     if form.is_bound and form.is_valid():
         try:
             source = source_of(person(request), form)
-            services.deploy(person(request), site, source, way=Way(percent=SHARES.get(request.POST.get("share", ""), 0.0)))
+            way = Way(percent=SHARES.get(request.POST.get("share", ""), 0.0))
+            services.deploy(person(request), site, source, way=way, channel=channel)
         except SitewrightError as raised:
             error = raised
         else:
             messages.success(request, "The new release is on its way.\nWhat runs now keeps running until it is ready.")
-            return redirect("sites:show", name)
+            return back("sites:show", channel)
     bad = form.is_bound and (error is not None or bool(form.errors))
     context |= {"form": form, "error": error, "shares": SHARES, "share": request.POST.get("share", "")}
     return render(request, "sites/deploy.html", context, status=400 if bad else 200)

@@ -12,13 +12,13 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from sitewright.bus.messages import FileEntry, FileKind
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.states import Role
-from sitewright.errors import ConflictError, InvalidValueError, NotFoundError, UnavailableError
-from sitewright.manager.pages.view import page, person, say, telling
+from sitewright.errors import ConflictError, InvalidValueError, UnavailableError
+from sitewright.manager.pages.view import page, say, telling
 from sitewright.manager.sites import files
-from sitewright.manager.sites.access import channels_for, site_for
 from sitewright.manager.sites.models import Channel
-from sitewright.manager.sites.present import PRODUCTION
+from sitewright.manager.sites.views.channel import asked
 from sitewright.manager.sites.views.overview import frame
 
 
@@ -37,11 +37,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _channel(request: HttpRequest, name: str, role: Role = Role.VIEWER) -> Channel:
-    site = site_for(person(request), name, role)
-    channel = channels_for(person(request), role).filter(site=site, name=PRODUCTION).distinct().first()
-    if channel is None:
-        raise NotFoundError("This site has no folder yet.")
-    return channel
+    return asked(request, name, role)
 
 
 def _folder(channel: Channel, folder: str) -> dict[str, Any]:
@@ -84,7 +80,7 @@ def save(request: HttpRequest, name: str) -> HttpResponse:
     except (ConflictError, InvalidValueError, UnavailableError) as error:
         return _kept(request, name, error)
     say(request, f"{path} is saved.")
-    return redirect(_address(name, str(PurePosixPath(path).parent), path))
+    return redirect(_address(channel, str(PurePosixPath(path).parent), path))
 
 
 def _kept(request: HttpRequest, name: str, error: ConflictError | InvalidValueError | UnavailableError) -> HttpResponse:
@@ -113,7 +109,7 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     with telling(request):
         files.delete_file(channel, path)
         say(request, f"{path} is deleted.")
-    return redirect(_address(name, _parent(path)))
+    return redirect(_address(channel, _parent(path)))
 
 
 def _parent(path: str) -> str:
@@ -121,6 +117,7 @@ def _parent(path: str) -> str:
     return "" if parent == "." else parent
 
 
-def _address(name: str, folder: str, file: str = "") -> str:
-    query = {key: value for key, value in (("folder", "" if folder == "." else folder), ("file", file)) if value}
-    return reverse("sites:files", args=[name]) + (f"?{urlencode(query)}" if query else "")
+def _address(channel: Channel, folder: str, file: str = "") -> str:
+    about = "" if channel.name == PRODUCTION else channel.name
+    query = {key: value for key, value in (("channel", about), ("folder", "" if folder == "." else folder), ("file", file)) if value}
+    return reverse("sites:files", args=[channel.site.name]) + (f"?{urlencode(query)}" if query else "")

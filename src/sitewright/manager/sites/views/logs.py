@@ -9,13 +9,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from sitewright.domain.names import ProcessType
-from sitewright.errors import NotFoundError
 from sitewright.manager.pages.output import as_file, shown, streamed
-from sitewright.manager.pages.view import page, person
+from sitewright.manager.pages.view import page
 from sitewright.manager.sites import logs
-from sitewright.manager.sites.access import channels_for, site_for
 from sitewright.manager.sites.models import Channel
-from sitewright.manager.sites.present import PRODUCTION
+from sitewright.manager.sites.views.channel import asked
 from sitewright.manager.sites.views.overview import frame
 
 DOWNLOAD_LINES = logs.MOST_LINES
@@ -28,7 +26,7 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
     _, context = frame(request, name, "logs")
     channel, process = _asked(request, name)
     blueprint = channel.release.blueprint if channel.release else {}
-    context |= shown(logs.channel_log(channel, process), reverse("sites:logs-stream", args=[name]), process=process)
+    context |= shown(logs.channel_log(channel, process), reverse("sites:logs-stream", args=[name]), process=process, channel=channel.name)
     context |= {"process": process, "processes": [one["type"] for one in blueprint.get("processes", ())]}
     return render(request, "sites/logs.html", context)
 
@@ -51,9 +49,6 @@ def download(request: HttpRequest, name: str) -> HttpResponse:
 
 def _asked(request: HttpRequest, name: str) -> tuple[Channel, str]:
     """The site's channel and the process that is asked for ("" is all). Raises NotFoundError, InvalidValueError."""
-    site = site_for(person(request), name)
-    channel = channels_for(person(request)).filter(site=site, name=PRODUCTION).select_related("release").distinct().first()
-    if channel is None:
-        raise NotFoundError("This site has no channel yet.")
+    channel = asked(request, name)
     process = request.GET.get("process", "")
     return channel, ProcessType(process) if process else ""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
 
 from sitewright.domain.desired import Strategy
 from sitewright.domain.operation import OperationKind
@@ -15,19 +14,15 @@ from sitewright.domain.route import Affinity
 from sitewright.domain.states import Role
 from sitewright.errors import InvalidValueError, NotFoundError
 from sitewright.manager.pages.view import page, person, say, telling
-from sitewright.manager.releases.access import for_user as releases_for
-from sitewright.manager.releases.services import kept_releases
 from sitewright.manager.sites import changing
-from sitewright.manager.sites.access import channel_for, site_for
-from sitewright.manager.sites.present import release_rows
+from sitewright.manager.sites.access import site_for
 from sitewright.manager.sites.settled import SleepChoice, Wish
-from sitewright.manager.sites.views.overview import frame
+from sitewright.manager.sites.views.channel import asked, back
 from sitewright.manager.teams.access import team_for
 from sitewright.manager.teams.allowance import VISIT_FIGURES
 from sitewright.manager.teams.plans import give_plan, plan_named
 
 TRIALS = {"promote": OperationKind.PROMOTE, "abort": OperationKind.ABORT}
-RELEASES_PER_PAGE = 50
 MOST = 1e9
 """No figure of a form is as large; infinity and what is no number at all are not below it either."""
 W = TypeVar("W", Affinity, Strategy)
@@ -56,37 +51,37 @@ def _whole(form: QueryDict, name: str) -> int | None:
 @require_POST
 def scale(request: HttpRequest, name: str) -> HttpResponse:
     """Another number of copies of one process."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
-        changing.scale(person(request), site, {request.POST.get("process", ""): {"count": _whole(request.POST, "count")}})
-    return redirect("sites:show", site.name)
+        changing.scale(person(request), channel.site, {request.POST.get("process", ""): {"count": _whole(request.POST, "count")}}, channel=channel)
+    return back("sites:show", channel)
 
 
 @page
 @require_POST
 def limits(request: HttpRequest, name: str) -> HttpResponse:
     """What each copy of one process may use; an empty field is the plan's."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
         processors = _number(request.POST, "processors")
         asked = {
             "memory_mb": _whole(request.POST, "memory_mb"),
             "cpu_millicores": None if processors is None else round(processors * 1000),
         }
-        changing.scale(person(request), site, {request.POST.get("process", ""): asked})
-        return redirect("sites:show", site.name)
-    return redirect("sites:settings", name)
+        changing.scale(person(request), channel.site, {request.POST.get("process", ""): asked}, channel=channel)
+        return back("sites:show", channel)
+    return back("sites:settings", channel)
 
 
 @page
 @require_POST
 def sleep(request: HttpRequest, name: str) -> HttpResponse:
     """When it sleeps."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
-        changing.configure(person(request), site, Wish(sleep=_sleep(request.POST)))
-        return redirect("sites:show", site.name)
-    return redirect("sites:settings", name)
+        changing.configure(person(request), channel.site, Wish(sleep=_sleep(request.POST)), channel=channel)
+        return back("sites:show", channel)
+    return back("sites:settings", channel)
 
 
 def _sleep(form: QueryDict) -> SleepChoice:
@@ -103,7 +98,7 @@ def _sleep(form: QueryDict) -> SleepChoice:
 @require_POST
 def settle(request: HttpRequest, name: str) -> HttpResponse:
     """Which visitors stay with which copy, how a deploy takes over, what visitors may ask for."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
         wish = Wish(
             affinity=_word(Affinity, request.POST.get("affinity", "")),
@@ -111,9 +106,9 @@ def settle(request: HttpRequest, name: str) -> HttpResponse:
             max_surge=_whole(request.POST, "max_surge"),
             visits={key: _whole(request.POST, key) for key in VISIT_FIGURES if key in request.POST},
         )
-        changing.configure(person(request), site, wish)
-        return redirect("sites:show", site.name)
-    return redirect("sites:settings", name)
+        changing.configure(person(request), channel.site, wish, channel=channel)
+        return back("sites:show", channel)
+    return back("sites:settings", channel)
 
 
 def _word(words: type[W], text: str) -> W | None:
@@ -139,52 +134,24 @@ def plan(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @page
-@require_GET
-def releases(request: HttpRequest, name: str) -> HttpResponse:
-    """All releases, newest first; those that are kept can be returned to."""
-    context = frame(request, name, "releases")[1]
-    channel = channel_for(person(request), name)
-    rows = releases_for(person(request)).filter(channel=channel).select_related("build").distinct()
-    current = Paginator(rows, RELEASES_PER_PAGE).get_page(request.GET.get("page"))
-    context |= {
-        "page": current,
-        "releases": release_rows(current.object_list, kept_releases(channel)),
-        "current_release": channel.release_id,
-        "trial_release": channel.canary_release_id,
-        "whole": True,
-    }
-    return render(request, "sites/all_releases.html", context)
-
-
-@page
-@require_POST
-def rollback(request: HttpRequest, name: str) -> HttpResponse:
-    """Return to a release."""
-    site = site_for(person(request), name, Role.DEVELOPER)
-    with telling(request):
-        changing.rollback(person(request), site, _whole(request.POST, "release"))
-    return redirect("sites:show", site.name)
-
-
-@page
 @require_POST
 def trial(request: HttpRequest, name: str, action: str) -> HttpResponse:
     """Promote or abort the release on trial."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     kind = TRIALS.get(action)
     if kind is None:
         raise NotFoundError("There is no such action.")
     with telling(request):
-        changing.end_trial(person(request), site, kind)
-    return redirect("sites:show", site.name)
+        changing.end_trial(person(request), channel.site, kind, channel=channel)
+    return back("sites:show", channel)
 
 
 @page
 @require_POST
 def wake(request: HttpRequest, name: str) -> HttpResponse:
     """Wake it."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
-        changing.wake(person(request), site)
+        changing.wake(person(request), channel.site, channel)
         say(request, "It wakes.")
-    return redirect("sites:show", site.name)
+    return back("sites:show", channel)

@@ -16,13 +16,13 @@ from sitewright.errors import NotFoundError
 from sitewright.manager.keys import decrypt
 from sitewright.manager.pages.view import page, person, telling
 from sitewright.manager.sites import services
-from sitewright.manager.sites.access import channel_for, site_for, variables_for
-from sitewright.manager.sites.models import EnvVar, Site
-from sitewright.manager.sites.present import PRODUCTION
+from sitewright.manager.sites.access import site_for, variables_for
+from sitewright.manager.sites.models import Channel, EnvVar
 from sitewright.manager.sites.present_life import sleep_form
 from sitewright.manager.sites.present_running import settings_out
 from sitewright.manager.sites.scale import process_rows, stored
 from sitewright.manager.sites.services import NewValue
+from sitewright.manager.sites.views.channel import asked, back
 from sitewright.manager.sites.views.overview import frame
 from sitewright.manager.teams.models import Plan
 from sitewright.manager.teams.plans import allowance_for
@@ -41,17 +41,16 @@ ACTIONS = {kind.value: kind for kind in (OperationKind.START, OperationKind.STOP
 @require_GET
 def show(request: HttpRequest, name: str) -> HttpResponse:
     """Everything that can be changed; for those who may change it."""
-    site, context = frame(request, name, "settings", Role.DEVELOPER)
-    rows = variables_for(person(request), Role.DEVELOPER).filter(channel__site=site, channel__name=PRODUCTION).distinct()
+    _, context = frame(request, name, "settings", Role.DEVELOPER)
+    rows = variables_for(person(request), Role.DEVELOPER).filter(channel=context["channel"]).distinct()
     context |= {"variables": [_shown(variable) for variable in rows], "domain": settings.PLATFORM.domain}
-    context |= _running(request, site)
+    context |= _running(request, context["channel"])
     return render(request, "sites/settings.html", context)
 
 
-def _running(request: HttpRequest, site: Site) -> dict[str, Any]:
+def _running(request: HttpRequest, channel: Channel) -> dict[str, Any]:
     """How it runs: sleep, visitors, limits, and the plan that bounds them."""
-    channel = channel_for(person(request), site.name, Role.DEVELOPER)
-    held, allowance = settings_out(channel), allowance_for(site.team)
+    held, allowance = settings_out(channel), allowance_for(channel.site.team)
     said = stored(channel)
     return {
         "held": held,
@@ -74,23 +73,23 @@ def _shown(variable: EnvVar) -> dict[str, Any]:
 @require_POST
 def set_variable(request: HttpRequest, name: str) -> HttpResponse:
     """Set one variable; the site restarts with it."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     value = NewValue(request.POST.get("value", ""), secret=request.POST.get("secret") == "on")
     with telling(request):
-        services.change_env(person(request), site, {request.POST.get("variable", "").strip(): value}, [])
-        return _watch(site)
-    return redirect("sites:settings", name)
+        services.change_env(person(request), channel.site, {request.POST.get("variable", "").strip(): value}, [], channel=channel)
+        return back("sites:show", channel)
+    return back("sites:settings", channel)
 
 
 @page
 @require_POST
 def unset_variable(request: HttpRequest, name: str) -> HttpResponse:
     """Remove one variable; the site restarts without it."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
-        services.change_env(person(request), site, {}, [request.POST.get("variable", "")])
-        return _watch(site)
-    return redirect("sites:settings", name)
+        services.change_env(person(request), channel.site, {}, [request.POST.get("variable", "")], channel=channel)
+        return back("sites:show", channel)
+    return back("sites:settings", channel)
 
 
 @page
@@ -119,15 +118,10 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def power(request: HttpRequest, name: str, action: str) -> HttpResponse:
     """Start, stop, restart."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    channel = asked(request, name, Role.DEVELOPER)
     kind = ACTIONS.get(action)
     if kind is None:
         raise NotFoundError("There is no such action.")
     with telling(request):
-        services.act(person(request), site, kind)
-    return _watch(site)
-
-
-def _watch(site: Site) -> HttpResponse:
-    """To the overview, where the operation is seen at work."""
-    return redirect("sites:show", site.name)
+        services.act(person(request), channel.site, kind, channel=channel)
+    return back("sites:show", channel)
