@@ -78,7 +78,7 @@ class Built:
 
 
 COLOURS = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PY_COLORS": "1", "NPM_CONFIG_COLOR": "always"}
-"""There is no terminal, but the log shows colours. None of these makes a program draw on the screen."""
+"""There is no terminal, but the log shows colours. None of these makes a program draw on the screen. See no-color.org for who wants none."""
 
 Report = Callable[[str], Awaitable[None]]
 """Told each time when a build enters a phase, in words for a person."""
@@ -139,8 +139,9 @@ class BuildRun:
             "NPM_CONFIG_CACHE": "/cache/npm",
             "NPM_CONFIG_UPDATE_NOTIFIER": "false",
             "NPM_CONFIG_PROGRESS": "false",
-            **COLOURS,
         }
+        if "NO_COLOR" not in dict(self._request.env):
+            base.update(COLOURS)
         return tuple({**base, **dict(self._shop.network_env), **dict(self._request.env)}.items())
 
     async def run(self) -> Built:
