@@ -236,7 +236,7 @@ class Pushes:
 
     async def _follow(self, request: GitOpen, verdict: RefVerdict, hook: _Hook) -> Report:
         """Show the operation's lines until it has ended; what it came to."""
-        cursor, heard = "", self._clock.steady()
+        cursor, heard, told = "", self._clock.steady(), False
         while True:
             question = OperationFollow(operation=verdict.operation, cursor=cursor, wait_seconds=FOLLOW_SECONDS)
             try:
@@ -255,14 +255,15 @@ class Pushes:
             heard, cursor = self._clock.steady(), news.cursor or cursor
             for line in news.lines:
                 await hook.say(line)
+                told = told or (bool(news.problem) and news.problem in line)
             if news.ended:
                 await hook.tell("forget", verdict.operation)
-                return Report(verdict.name, accepted=True) if news.ok else await self._failed(verdict, news, hook)
-
-    async def _failed(self, verdict: RefVerdict, news: OperationNews, hook: _Hook) -> Report:
-        problem = news.problem or "The deployment failed."
-        await hook.say(problem)
-        return refused(verdict.name, f"not deployed: {problem}")
+                if news.ok:
+                    return Report(verdict.name, accepted=True)
+                problem = news.problem or "The deployment failed."
+                if not told:
+                    await hook.say(problem)
+                return refused(verdict.name, f"not deployed: {problem}")
 
 
 class _Hook:
