@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-MOST_CONNECTIONS = 400
-MOST_FROM_ADDRESS = 40
+MOST_CONNECTIONS = 600
+MOST_FROM_ADDRESS = 150
+"""A school is one address."""
 MOST_OF_PERSON = 40
 MOST_CHANNELS = 32
 """Of one connection: a shell, and a browser's connections through a forwarded port."""
 SIGN_IN_SECONDS = 20.0
 MOST_TRIES = 8
 """Keys offered on one connection, before it is ended."""
-FAILURES = 60
+FAILURES = 150
 FAILURE_SECONDS = 60.0
 """From one address: so many unknown keys within that time, and it has to wait."""
 MOST_ADDRESSES = 10_000

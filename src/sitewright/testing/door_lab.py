@@ -49,10 +49,10 @@ class DoorLab:
     used: list[str] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def key(self, name: str, *, known: bool = True) -> Path:
+    def key(self, name: str, *, known: bool = True, kind: str = "ssh-ed25519") -> Path:
         """A new key in a file; with *known* the manager knows it as `NAME@example.org`."""
         path = self.folder / f"key-{name}"
-        key = asyncssh.generate_private_key("ssh-ed25519")
+        key = asyncssh.generate_private_key(kind)
         key.write_private_key(path)
         path.chmod(0o600)
         if known:

@@ -34,6 +34,14 @@ async def test_a_known_key_is_greeted_and_its_use_noted(lab: DoorLab) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "ssh-rsa"])
+async def test_other_kinds_of_keys_are_taken_with_modern_signatures(lab: DoorLab, kind: str) -> None:
+    key = lab.key("bob", kind=kind)
+    assert b"Hello bob@example.org" in (await lab.ssh("git", key=key)).out
+    if kind == "ssh-rsa":
+        assert (await lab.ssh("git", key=key, options=("-o", "PubkeyAcceptedAlgorithms=ssh-rsa"))).code == 255
+
+
 async def test_an_unknown_key_is_refused_and_told_where_keys_are_managed(lab: DoorLab) -> None:
     done = await lab.ssh("git", key=lab.key("charlie", known=False))
     assert done.code == 255
