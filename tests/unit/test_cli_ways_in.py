@@ -266,8 +266,10 @@ def test_the_remote_is_added_to_the_repository_of_this_folder(script: Script, tm
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     monkeypatch.chdir(folder)
     git = {"ssh": "ssh://git@sites.example.org:2222/blog", "https": "https://sites.example.org/blog.git"}
-    script.answers["GET", "/sites/blog"] = {"name": "blog", "git": git}
-    assert "git push sitewright main" in said("git", "blog")
+    script.answers["GET", "/sites/blog"] = {"name": "blog", "git": git, "release": 3}
+    first = said("git", "blog")
+    assert "git push sitewright main" in first
+    assert "has code already" in first
     assert remote(folder) == git["ssh"]
     said("git", "blog", "--https")
     assert remote(folder) == git["https"]

@@ -23,7 +23,8 @@ def git(
     from sitewright.cli.output import print_json  # noqa: PLC0415
 
     with connected() as client:
-        told = client.get(site_path(name)).get("git") or {}
+        site = client.get(site_path(name))
+    told = site.get("git") or {}
     addresses = {"ssh": str(told.get("ssh") or ""), "https": str(told.get("https") or "")}
     address = addresses["https" if https else "ssh"] or addresses["https"]
     if as_json:
@@ -34,8 +35,13 @@ def git(
         if not show:
             typer.echo(f"This folder is no git repository. `git init && git remote add {remote} {address}` makes it one.", err=True)
         return
-    set_remote(remote, address)
-    typer.echo(f"The remote {remote} is {address}\nDeploy with: git push {remote} {told.get('default_branch') or 'main'}")
+    new = set_remote(remote, address)
+    branch = told.get("default_branch") or "main"
+    typer.echo(f"The remote {remote} is {address}\nDeploy with: git push {remote} {branch}")
+    if new and site.get("release"):
+        typer.echo(
+            f"{name} has code already. To go on from it: git pull {remote} {branch}. To replace it: git push --force {remote} {branch}"
+        )
 
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:
@@ -54,8 +60,8 @@ def _inside_repository() -> bool:
     return _git("rev-parse", "--git-dir").returncode == 0
 
 
-def set_remote(remote: str, address: str) -> None:
-    """Make or change a remote of this folder's repository. Raises InvalidValueError."""
+def set_remote(remote: str, address: str) -> bool:
+    """Make or change a remote of this folder's repository; whether it is a new one. Raises InvalidValueError."""
     from sitewright.errors import InvalidValueError  # noqa: PLC0415
 
     there = _git("remote", "get-url", "--", remote).returncode == 0
@@ -64,3 +70,4 @@ def set_remote(remote: str, address: str) -> None:
         raise InvalidValueError(
             "The remote could not be set.", details=done.stderr.strip(), resolution=f"Set it yourself: git remote add {remote} {address}"
         )
+    return not there

@@ -34,7 +34,7 @@ def _row(release: dict[str, Any]) -> list[Any]:
     return [
         release.get("number"),
         when(release.get("created_at")),
-        release.get("author") or release.get("created_by") or "",
+        str(release.get("author") or release.get("created_by") or "").partition(" <")[0],
         str(release.get("commit") or "")[:DIGITS],
         release.get("subject") or "",
         changed(release.get("changes") or {}),
@@ -94,7 +94,10 @@ def print_changes(changes: dict[str, Any]) -> None:
     """Commits and files that lie between two states of a repository."""
     from sitewright.cli.output import print_table, when  # noqa: PLC0415
 
-    commits = [[str(c.get("id"))[:DIGITS], when(c.get("at")), c.get("author"), c.get("subject")] for c in changes.get("commits") or ()]
+    commits = [
+        [str(c.get("id"))[:DIGITS], when(c.get("at")), str(c.get("author") or "").partition(" <")[0], c.get("subject")]
+        for c in changes.get("commits") or ()
+    ]
     print_table(("commit", "when", "by", "what"), commits, empty="No commit lies between them.")
     print()
     files = [[f.get("kind"), _lines(f), f.get("path")] for f in changes.get("files") or ()]

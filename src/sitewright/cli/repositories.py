@@ -36,7 +36,7 @@ def branches(name: SiteArgument, as_json: JsonOption = False) -> None:
                 branch.get("name"),
                 str(commit.get("id") or "")[:DIGITS],
                 when(commit.get("at")),
-                commit.get("author"),
+                str(commit.get("author") or "").partition(" <")[0],
                 commit.get("subject"),
                 branch.get("channel"),
             ]
