@@ -52,6 +52,8 @@ class Body:
                     yield self._counted(piece)
                 elif not data or self._unpack.eof:
                     break
+        if self._unpack is not None and not self._unpack.eof:
+            raise zlib.error("incomplete")
 
     async def gone(self) -> None:
         """After the whole body: wait until the client leaves. Raises GoneError then."""
