@@ -78,7 +78,7 @@ class Built:
 
 
 COLOURS = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PY_COLORS": "1", "NPM_CONFIG_COLOR": "always"}
-"""There is no terminal, but the log shows colours. None of these makes a program draw on the screen. See no-color.org for who wants none."""
+"""There is no terminal, but the log shows colours. None of these makes a program draw on the screen; NO_COLOR wants none."""
 
 Report = Callable[[str], Awaitable[None]]
 """Told each time when a build enters a phase, in words for a person."""
