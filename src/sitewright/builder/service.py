@@ -279,6 +279,8 @@ class Builder:
                 self._look = asyncio.get_running_loop().call_later(LOOK_FOR_MEMORY_SECONDS, self._pump)
                 break
             self._begin(ticket, memory)
+        if not len(self._room):
+            self._short_since = None
         if not self._closing:
             self._announcer.changed()
 
