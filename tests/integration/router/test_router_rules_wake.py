@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from sitewright.domain.identity import new_id
 from sitewright.domain.pages import HeaderRule, PageRules, RedirectRule
 from sitewright.domain.route import Affinity, Presence
 
-from .conftest import answer
+from .conftest import answer, eventually
 from .gate import Gate
 
 RULES = PageRules(
@@ -103,11 +105,48 @@ def test_a_page_for_what_is_missing_that_is_missing_itself(router):
 
 
 def test_shares_of_instances_and_streams_keep_their_rules(router):
-    one, two = router.app(), router.app()
+    def drain(handler, body: bytes) -> None:
+        length = int(handler.headers.get("Content-Length") or 0)
+        rest = handler.rfile.read(length - len(body))
+        answer(handler, f"{handler.server.server_address} {len(body) + len(rest)}".encode())
+
+    one, two = router.app(drain), router.app(drain)
     router.route("shares.example.test", sockets=(one.socket,) * 14 + (two.socket,) * 2, rules=RULES)
-    seen = {router.get("shares.example.test").text for _ in range(60)}
-    assert seen == {str(one.socket), str(two.socket)}
-    long = b"x" * 3_000_000
-    found = router.request("PUT", "shares.example.test", "/api/long", body=long)
-    assert (found.status, found.headers["x-own"]) == (200, "yes")
+    seen = {router.get("shares.example.test").text for _ in range(80)}
+    assert seen == {f"{one.socket} 0", f"{two.socket} 0"}
+    found = router.request("PUT", "shares.example.test", "/api/long", body=b"x" * 3_000_000)
+    assert (found.status, found.headers["x-own"], found.text.endswith(" 3000000")) == (200, "yes", True)
     assert {path for app in (one, two) for _, path, *_ in app.requests} == {"/", "/v2/long"}
+
+
+@pytest.mark.parametrize("kind", ["files", "app", "both", "one kept"])
+def test_no_request_fails_while_rules_come_and_go(router, kind):
+    app = router.app(lambda handler, _: answer(handler, b"page"))
+    public = router.public("turns", page_html="page")
+    host, channel = f"turns-{kind.replace(' ', '')}.example.test", new_id()
+    route = {
+        "files": {"public": public},
+        "app": {"sockets": (app.socket,)},
+        "both": {"sockets": (app.socket,), "public": public},
+        "one kept": {"sockets": (app.socket,), "public": public, "affinity": Affinity.HOST},
+    }[kind]
+    others = PageRules(RULES.headers)
+    router.route(host, channel=channel, **route)
+    stop, answers = threading.Event(), []
+
+    def visit() -> None:
+        while not stop.is_set():
+            found = [router.get(host, path) for path in ("/page.html", "/old/x")]
+            answers.append((found[0].status, found[0].text, found[1].status in {200, 301, 404}))
+
+    visitors = [threading.Thread(target=visit) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for turn in range(120):
+        seen = len(answers)
+        router.route(host, channel=channel, rules=(RULES, PageRules(), others)[turn % 3], **route)
+        eventually(lambda seen=seen: len(answers) > seen, "a visitor is answered")
+    stop.set()
+    for visitor in visitors:
+        visitor.join()
+    assert set(answers) == {(200, "page", True)}

@@ -221,13 +221,28 @@ function headersOf(r, table, numbers) {
     }
 }
 
+// What answers at this channel, as the policy spells it. nginx keeps what it read first: when the route has changed since, it is read anew.
+function kindOf(r) {
+    const kept = r.variables.policy;
+    if (kept) {
+        return kept;
+    }
+    try {
+        const path = fs.realpathSync(r.variables.rules_path.slice(0, -5) + 'policy');
+        return path.slice(path.lastIndexOf('/') + 1).split('.')[0];
+    } catch (e) {
+        return '';
+    }
+}
+
 // Where the request goes on without a rule.
 function onward(r, kind) {
+    if (kind === '') {
+        // The rules have gone since nginx saw them: it looks again. Hidden files are shown to nobody meanwhile.
+        return HIDDEN.test(r.uri) ? 'absent' : 'other';
+    }
     if (kind === 'static') {
         return r.method === 'GET' || r.method === 'HEAD' ? (HIDDEN.test(r.uri) ? 'absent' : 'ruled_static') : 'refused';
-    }
-    if (kind !== 'app' && kind !== 'mixed' && kind !== 'asleep') {
-        return 'absent';
     }
     r.variables.ruled_next = (kind === 'asleep' ? 'wake_' : 'kept_') + r.variables.kept_lane;
     return kind !== 'app' && r.variables.files_or_lane === 'mixed' ? 'ruled_mixed' : r.variables.ruled_next;
@@ -257,9 +272,9 @@ function apply(r, kind, plain, rule) {
 
 // The name of the location that the request goes on to.
 function decide(r) {
-    const kind = r.variables.policy || '';
+    const kind = kindOf(r);
     const plain = onward(r, kind);
-    if (r.uri.length > LONGEST_PATH) {
+    if (kind === '' || r.uri.length > LONGEST_PATH) {
         return plain;
     }
     let table;
@@ -272,7 +287,7 @@ function decide(r) {
             r.variables.not_found_file = '/' + decodeURIComponent(root.missing);
         }
         headersOf(r, table, found.h);
-        const rule = found.r.length && plain !== '' ? chosen(r, table, found.r, segments) : undefined;
+        const rule = found.r.length ? chosen(r, table, found.r, segments) : undefined;
         return rule ? apply(r, kind, plain, rule) : plain;
     } catch (e) {
         return plain;
