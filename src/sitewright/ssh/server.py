@@ -98,7 +98,7 @@ class DoorServer(SSHServer):
         if not self._limits.sign_in(owner.user_id):
             self._connection.disconnect(12, "You have too many connections; end one first.")
             return
-        self.visitor.user_id, self.visitor.email = owner.user_id, owner.email
+        self.visitor.signed_in(owner, self._fingerprint)
         self.visitor.spawn(self._note_use())
         self._watch()
 

@@ -205,7 +205,7 @@ class DoorSession(SSHServerSession[bytes]):
         name = door_session(DOOR, session)
         stream = await far_end(self._visitor.bus, ANY_NODE, name)
         try:
-            stream.found(await self._visitor.manager.open(self._question(wish, session)), name)
+            stream.found(await self._visitor.open(self._question(wish, session)), name)
             self._stream = stream
             return await self._converse(stream)
         finally:

@@ -84,7 +84,7 @@ async def open_tunnel(visitor: Visitor, wish: Wish) -> Tunnel:
         session=session, user_id=visitor.user_id, site=wish.site, service=wish.service, port=wish.port, address=visitor.address
     )
     try:
-        stream.found(await visitor.manager.open(question), name)
+        stream.found(await visitor.open(question), name)
     except BaseException as error:
         visitor.channels -= 1
         await stream.close()

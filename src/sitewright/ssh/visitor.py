@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sitewright.bus.base import Bus
+from sitewright.bus.messages.doors import DoorOpen, DoorPerson
+from sitewright.errors import ForbiddenError
 from sitewright.ssh.asking import Manager
 from sitewright.ssh.library import SSHServerConnection
 
 T = TypeVar("T")
+FRESH_SECONDS = 5.0
+"""So long after sign-in, or the last look, a key is believed to be its owner's."""
 
 
 @dataclass(slots=True)
@@ -24,12 +28,34 @@ class Visitor:
     name: str = ""
     user_id: str = ""
     email: str = ""
+    fingerprint: str = ""
+    checked_at: float = 0.0
+    """When the manager last said whose key that is."""
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     """What goes on for them; cancelled when they leave, but for what ends something."""
     channels: int = 0
     greeting: str = ""
     leave: Callable[[SSHServerConnection], None] = lambda _: None
     """Told of the connection that has ended."""
+
+    def signed_in(self, owner: DoorPerson, fingerprint: str) -> None:
+        """They have proven who they are, with that key."""
+        self.user_id, self.email, self.fingerprint = owner.user_id, owner.email, fingerprint
+        self.checked_at = asyncio.get_running_loop().time()
+
+    async def open(self, question: DoorOpen) -> str:
+        """Have it opened; the node that does it. Raises SitewrightError.
+
+        A connection may last for days: whether the key still is theirs is asked again. That question is answered at once or not at all,
+        so a manager that is away is noticed sooner than by the other one, for which something may have to be woken.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self.checked_at > FRESH_SECONDS:
+            owner = await self.manager.whose(self.fingerprint, self.address)
+            if owner is None or owner.user_id != self.user_id:
+                raise ForbiddenError("The key that you came in with is not known any more.")
+            self.checked_at = now
+        return await self.manager.open(question)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do *work* for them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -126,6 +127,7 @@ class DoorLab:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=folder,
+            start_new_session=True,
         )
         assert process.stdin
         assert process.stdout
@@ -133,7 +135,7 @@ class DoorLab:
 
         def kill() -> None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
 
         stream.killed = kill
         sink, out, err = process.stdin, process.stdout, process.stderr

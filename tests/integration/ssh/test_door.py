@@ -242,6 +242,19 @@ async def test_a_session_lives_on_while_the_manager_is_away(lab: DoorLab) -> Non
     assert await asyncio.wait_for(talk.wait(), 20) == 0
 
 
+async def test_a_key_that_was_taken_away_opens_nothing_more_on_a_connection_that_lasts(
+    lab: DoorLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sitewright.ssh.visitor.FRESH_SECONDS", -1.0)
+    key, control = lab.key("alice"), ("-o", f"ControlPath={lab.folder}/c", "-o", "ControlMaster=auto", "-o", "ControlPersist=20")
+    assert (await lab.ssh("guestbook", "exit 4", key=key, options=control)).code == 4
+    lab.keys.clear()
+    refused = await lab.ssh("guestbook", "exit 4", key=key, options=control)
+    assert refused.code == 1
+    assert "is not known any more" in refused.err
+    await lab.run("ssh", *lab.options(key), "-o", f"ControlPath={lab.folder}/c", "-O", "exit", "guestbook@127.0.0.1")
+
+
 async def test_when_the_client_is_killed_so_is_what_it_ran(lab: DoorLab) -> None:
     mark = lab.folder / "guestbook" / "ended"
     command = "trap 'exit 0' TERM; echo started; cat; touch ended"
