@@ -7,6 +7,7 @@ from django.conf import settings as django
 
 from sitewright.domain.channel import ChannelKind
 from sitewright.domain.events import EventKind
+from sitewright.domain.states import BuildState
 from sitewright.manager.keys import encrypt
 from sitewright.manager.operations.models import Operation
 from sitewright.manager.repositories import deliveries, preview_channels, previews, reports
@@ -52,16 +53,18 @@ class Scene:
         return self.forge.commit(PROJECT, branch, {"index.html": f"Version {self.made}"}, ref=f"refs/pull/{number}/head", root=True)
 
     def pull(self, number, action, head, **said):
+        self.send(self.forge.pull(PROJECT, self.secret, number, action, head=head, **said))
+        self.play()
+        return Delivery.objects.filter(again_of=None).latest("received_at")
+
+    def send(self, sent):
         from django.test import Client
 
         self.stage.clock.advance(1)
-        sent = self.forge.pull(PROJECT, self.secret, number, action, head=head, **said)
         client = Client(headers={"Host": "sitewright.localhost"})
         hook_id = Connection.objects.get().hook_id
         answer = client.generic("POST", f"/hooks/{hook_id}", sent.body, content_type="application/json", headers=sent.headers)
         assert answer.status_code == 202, answer.content
-        self.play()
-        return Delivery.objects.filter(again_of=None).latest("received_at")
 
     def previews(self, state="open"):
         return self.api("GET", f"/sites/guestbook/previews?state={state}").json()["items"]
@@ -245,6 +248,58 @@ def test_a_secret_that_somebody_sets_on_a_forks_preview_reaches_neither_build_no
     assert "very secret" not in str(told) + str([build.env for build in built])
     shared = api(cast.alice)("PATCH", "/sites/guestbook/channels/preview-13", {"share_data": "production"})
     assert shared.status_code in {404, 409}
+
+
+def test_of_many_commits_only_those_are_built_that_had_begun_and_the_newest(scene):
+    scene.stage.node.behaviour.build = BuildState.RUNNING
+    heads = []
+    for _number in range(4):
+        heads.append(scene.head(12))
+        scene.stage.node.repository.remote = scene.forge.refs(PROJECT)
+        scene.send(scene.forge.pull(PROJECT, scene.secret, 12, "synchronized", head=heads[-1]))
+        deliveries.act_due()
+        for _round in range(4):
+            scene.stage.turn()
+            scene.stage.clock.advance(1)
+    states = [[one.state for one in deploys_of(head)] for head in heads]
+    assert states == [["waiting"], ["cancelled"], ["cancelled"], ["queued"]]
+    scene.stage.bus.run(scene.stage.node.finish_builds(BuildState.SUCCEEDED), 5)
+    scene.play()
+    assert Channel.objects.get(name="preview-12").commit == heads[-1]
+
+
+def test_a_build_that_goes_on_does_not_keep_a_closed_preview(scene):
+    scene.stage.node.behaviour.build = BuildState.RUNNING
+    head = scene.head(12)
+    scene.stage.node.repository.remote = scene.forge.refs(PROJECT)
+    scene.send(scene.forge.pull(PROJECT, scene.secret, 12, "opened", head=head))
+    deliveries.act_due()
+    for _round in range(4):
+        scene.stage.turn()
+        scene.stage.clock.advance(1)
+    assert [one.state for one in deploys_of(head)] == ["waiting"]
+    scene.pull(12, "closed", head)
+    assert [one.state for one in deploys_of(head)] == ["cancelled"]
+    assert not Channel.objects.filter(kind="preview").exists()
+
+
+@pytest.mark.parametrize("write", [1, 3, 5, 7, 9, 12, 15, 18, 22])
+def test_killed_anywhere_a_preview_is_made_once_and_removed(scene, monkeypatch, write):
+    head = scene.head(12)
+    scene.stage.node.repository.remote = scene.forge.refs(PROJECT)
+    scene.send(scene.forge.pull(PROJECT, scene.secret, 12, "opened", head=head))
+    deliveries.act_due()
+    with monkeypatch.context() as patched:
+        scene.stage.play_killed(patched, write)
+    assert Channel.objects.get(name="preview-12").commit == head
+    assert len(deploys_of(head)) == 1
+    scene.send(scene.forge.pull(PROJECT, scene.secret, 12, "closed", head=head))
+    deliveries.act_due()
+    with monkeypatch.context() as patched:
+        scene.stage.play_killed(patched, write)
+    assert not Channel.objects.filter(kind="preview").exists()
+    scene.report()
+    assert len(scene.comments()) == 1
 
 
 def test_a_preview_goes_when_nothing_new_comes(scene):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 
+from django.db.models import QuerySet
+
 from sitewright.domain.channel import PRODUCTION, ChannelKind
 from sitewright.domain.names import ChannelName
 from sitewright.domain.operation import OperationKind
-from sitewright.domain.states import FINAL_OPERATION_STATES
+from sitewright.domain.states import FINAL_OPERATION_STATES, OperationState
 from sitewright.errors import QuotaError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.operations.models import Operation
+from sitewright.manager.operations.services import cancel
 from sitewright.manager.repositories.models import PullRequest
 from sitewright.manager.sites import channels
 from sitewright.manager.sites.channels import NewChannel
@@ -19,6 +22,7 @@ from sitewright.manager.sites.models import Channel
 from sitewright.manager.teams.services import check_room
 
 MOST_A_SITE = 20
+_FINAL = [state.value for state in FINAL_OPERATION_STATES]
 _SLUG = 11
 """Characters of `preview-` and of this are 19; a channel's name has 20 at most."""
 _MARK = 4
@@ -49,10 +53,25 @@ def make(row: PullRequest) -> Channel:
 
 def remove(channel: Channel, user: User | None) -> Operation:
     """Begin to remove it with everything it has; one that is being removed already is left to that."""
-    return removing(channel) or channels.remove(user, channel)
+    under_way = removing(channel)
+    if under_way is not None:
+        return under_way
+    for deploy in _deploys(channel).exclude(state__in=_FINAL):
+        cancel(deploy)
+    return channels.remove(user, channel)
+
+
+def give_up_queued(channel: Channel) -> None:
+    """A newer commit comes: deploys of older ones that have not begun are of no use."""
+    for deploy in _deploys(channel).filter(state=OperationState.QUEUED.value, step=0):
+        cancel(deploy)
+
+
+def _deploys(channel: Channel) -> QuerySet[Operation]:
+    return Operation.objects.filter(channel=channel, kind=OperationKind.DEPLOY.value)
 
 
 def removing(channel: Channel) -> Operation | None:
     """The operation that removes it, while there is one."""
     rows = Operation.objects.filter(channel=channel, kind=OperationKind.CHANNEL.value, params__what="remove")
-    return rows.exclude(state__in=[state.value for state in FINAL_OPERATION_STATES]).first()
+    return rows.exclude(state__in=_FINAL).first()

@@ -187,6 +187,7 @@ def show(row: PullRequest, user: User | None) -> Operation | None:
     PullRequest.objects.filter(id=row.id).update(changed_at=moment(runtime().clock.now()))
     if not fresh and _shows(channel, row.head):
         return None
+    preview_channels.give_up_queued(channel)
     source = CommitSource(commit=row.head).model_dump(mode="json")
     operation = submit(Ask(OperationKind.DEPLOY, row.site, user, {"source": source, "preview": row.id, "fork": row.fork}, channel=channel))
     connection = Connection.objects.filter(site=row.site).first()
