@@ -140,6 +140,48 @@ def open_previews(platform: Platform) -> list[Any]:
     return [item for item in items if item.get("url") and item.get("state") not in {"closed", "merged"}]
 
 
+def test_promoting_and_going_back_over_the_api_says_who(news: Code, production: VisitedSite, platform: Platform, bob: Person) -> None:
+    news.git("switch", "-q", "next")
+    news.commit("Blue", page("blue"))
+    news.push("--force", "next")
+    answer = bob.api("POST", "/sites/news/channels/production/adopt", json={"from": "staging"})
+    assert answer.status_code == 202, answer.text
+    await_it(lambda: "<p>blue</p>" in production.get("/").text, "the promoted release")
+    assert line(platform, "news", "staging")["who"] == "bob@example.org"
+    await_it(lambda: bob.api("POST", "/sites/news/rollback", json={}).status_code == 202, "the end of the operation before")
+    await_it(lambda: "<p>blue</p>" not in production.get("/").text, "the release before")
+    news.git("switch", "-q", "main")
+
+
+def test_charlie_changes_nothing_of_it(news: Code, charlie: Person, production: VisitedSite) -> None:
+    before = production.get("/").text
+    asked = (
+        ("GET", "/channels", None),
+        ("POST", "/channels", {"name": "mine"}),
+        ("PATCH", "/channels/production", {"branch": "mine"}),
+        ("DELETE", "/channels/staging?confirm=staging", None),
+        ("POST", "/channels/production/adopt", {"from": "staging"}),
+        ("POST", "/channels/production/freeze", {"until": "2099-01-01T00:00:00Z"}),
+        ("POST", "/rollback", {}),
+        ("GET", "/releases", None),
+        ("GET", "/releases/1/changes", None),
+        ("GET", "/branches", None),
+        ("GET", "/commits", None),
+        ("GET", "/edits", None),
+        ("GET", "/previews", None),
+        ("PATCH", "/previews", {"makes": "branches"}),
+        ("GET", "/builds", None),
+        ("GET", "/connection", None),
+        ("PUT", "/connection", {"url": "https://git.example.org/charlie/mine.git"}),
+        ("GET", "/deliveries", None),
+        ("POST", "/caches/clear", None),
+    )
+    for method, path, body in asked:
+        answer = charlie.api(method, f"/sites/news{path}", json=body)
+        assert answer.status_code == 404, f"{method} {path}: {answer.status_code} {answer.text[:200]}"
+    assert production.get("/").text == before
+
+
 def test_a_channel_is_removed_and_its_address_with_it(news: Code, staging: VisitedSite) -> None:
     news.person.cli("channels", "remove", "news", "staging", "--confirm", "staging")
     await_it(lambda: staging.get("/").status_code == 404, "the end of its address")

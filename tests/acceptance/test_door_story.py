@@ -217,15 +217,8 @@ def test_charlie_gets_nothing_over_https_either(site: VisitedSite, alice: Person
 
 def test_a_key_that_was_taken_away_opens_nothing(site: VisitedSite, platform: Platform, bob: Person) -> None:
     assert bob.ssh("workshop", "true").returncode == 0
-    [key] = [item for item in httpx_keys(platform, bob) if item["label"] == "bob@laptop"]
+    [key] = [item for item in bob.api("GET", "/keys").json()["items"] if item["label"] == "bob@laptop"]
     bob.cli("keys", "remove", str(key["id"]))
     assert bob.ssh("workshop", "true", check=False).returncode == 255
     bob.cli("keys", "add", str(bob.key.with_suffix(".pub")))
     assert Code(bob, "workshop").person.ssh("workshop", "true").returncode == 0
-
-
-def httpx_keys(platform: Platform, person: Person) -> list[dict[str, object]]:
-    headers = {"host": platform.settings.manager_host, "authorization": f"Bearer {person.token}"}
-    answer = httpx.get(f"http://127.0.0.1:{platform.settings.http_port}/api/v1/keys", headers=headers, timeout=10)
-    items: list[dict[str, object]] = answer.json()["items"]
-    return items

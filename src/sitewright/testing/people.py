@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 from sitewright.system.accounts import is_root, manager_account
 from sitewright.testing.platform import Platform
@@ -85,6 +88,10 @@ class Person:
     def cli(self, *words: str, check: bool = True, folder: Path | None = None) -> Done:
         """The command line, signed in with this person's token."""
         return self.run(str(self.platform.program), *words, check=check, folder=folder)
+
+    def api(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One API request with this person's token; *path* is below /api/v1."""
+        return self.platform.api(method, path, headers={"authorization": f"Bearer {self.token}"}, **options)
 
     def ssh(
         self, who: str, *command: str, options: tuple[str, ...] = (), check: bool = True, stdin: str = "", seconds: float = 60.0
