@@ -58,6 +58,7 @@ class DoorServer(SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the contract
         """They are gone; what they had begun is ended by its own channel."""
+        self.visitor.gone = True
         self._limits.disconnected(self.visitor.address, self.visitor.user_id)
         if self._connection is not None:
             self.visitor.leave(self._connection)

@@ -9,7 +9,7 @@ from sitewright.bus.messages.doors import DoorOpen
 from sitewright.bus.streams import ANY_NODE, ByteStream, far_end
 from sitewright.bus.subjects import DOOR, door_session
 from sitewright.domain.identity import new_id
-from sitewright.errors import SitewrightError
+from sitewright.errors import SitewrightError, UnavailableError
 from sitewright.ssh.asking import on_one_line
 from sitewright.ssh.library import OPEN_CONNECT_FAILED, ChannelOpenError, SSHTCPChannel, SSHTCPSession
 from sitewright.ssh.session import Valve, pump_in
@@ -85,6 +85,8 @@ async def open_tunnel(visitor: Visitor, wish: Wish) -> Tunnel:
     )
     try:
         stream.found(await visitor.open(question), name)
+        if visitor.gone:  # nobody will ever close it
+            raise UnavailableError("The connection has ended.")
     except BaseException as error:
         visitor.channels -= 1
         await stream.close()

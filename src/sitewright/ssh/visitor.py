@@ -34,6 +34,7 @@ class Visitor:
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     """What goes on for them; cancelled when they leave, but for what ends something."""
     channels: int = 0
+    gone: bool = False
     greeting: str = ""
     leave: Callable[[SSHServerConnection], None] = lambda _: None
     """Told of the connection that has ended."""
