@@ -46,7 +46,8 @@ class Engine:
         """Work on a claimed operation until it ends, waits, or is taken over by somebody else."""
         fields = {"operation": operation.id, "site": operation.site_name, "kind": operation.kind}
         try:
-            while self._advance(operation):
+            begun = False
+            while begun := self._advance(operation, begun=begun):
                 pass
         except StaleWorkerError:
             log.warning("operation.taken_over", extra=fields)
@@ -64,8 +65,8 @@ class Engine:
         except Exception:
             log.exception("operation.afterwards_failed", extra=dict(fields))
 
-    def _advance(self, operation: Operation) -> bool:
-        """One step. Whether to go on at once."""
+    def _advance(self, operation: Operation, *, begun: bool) -> bool:
+        """One step, *begun* when the one before it has written so. Whether to go on at once: the next one is begun then."""
         handler = self._handlers[OperationKind(operation.kind)]
         plan = handler.steps[operation.step]
         context = Context(operation, plan.name, self._clock)
@@ -74,7 +75,8 @@ class Engine:
             self._give_up(context, handler, stop)
             return False
         try:
-            self._begin(operation)
+            if not begun:
+                self._begin(operation)
             outcome = plan.run(context)
         except StaleWorkerError:
             raise
@@ -116,8 +118,12 @@ class Engine:
                 self._write(operation, OperationState.SUCCEEDED, step=operation.step + 1, attempts=0, finished_at=now)
                 return False
             Operation.objects.filter(id=operation.id).update(step=operation.step + 1, attempts=0)
-        operation.step += 1
-        operation.attempts = 0
+            operation.step += 1
+            operation.attempts = 0
+            operation.refresh_from_db(fields=["run_after"])
+            following = self._step(operation)
+            if following.state == StepState.PENDING:
+                self._write_step(following, StepState.RUNNING, started_at=following.started_at or now)
         return True
 
     @staticmethod
