@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator
 
 import pytest
 
-from sitewright.builder.service import Builder
-from sitewright.bus.messages import Author, BuildStatus, CommitSource, GitSource
-from sitewright.system.clock import SystemClock
-from sitewright.system.processes import SystemRunner
+from sitewright.bus.messages import Author, CommitSource, GitSource
 from sitewright.testing.git_lab import GitLab
 from sitewright.testing.workbench import Workbench, archive_of
-
-
-@pytest.fixture
-async def bench(lab: GitLab) -> AsyncIterator[Workbench]:
-    reports: list[BuildStatus] = []
-
-    async def notify(status: BuildStatus) -> None:
-        reports.append(status)
-
-    builder = Builder(lab.settings, lab.engine, SystemClock(), SystemRunner(), notify)
-    builder.commit_tree = lab.repositories.folders.commit_tree
-
-    def hear(job: str, data: bytes) -> None:
-        builder.feed(job, data)
-
-    lab.sinks.append(hear)
-    await builder.open()
-    yield Workbench(lab.settings, lab.engine, builder, reports)
-    await builder.close()
 
 
 async def pushed(lab: GitLab, files: dict[str, str | bytes], name: str = "alice") -> str:

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sitewright.bus.messages import Credential, RepositoryFetch, RepositoryFetched
+from sitewright.bus.messages import Credential, GitSource, RepositoryFetch, RepositoryFetched
 from sitewright.errors import InvalidValueError
 from sitewright.testing.foreign_git import ForeignServer, foreign_server
 from sitewright.testing.git_lab import GitLab, git_lab
 from sitewright.testing.waiting import eventually
+from sitewright.testing.workbench import Workbench
 
 
 @pytest.fixture
@@ -109,3 +110,14 @@ async def test_a_deploy_key_opens_a_server_whose_key_is_known(lab: GitLab, serve
     ).problem == "The server shows another key than the one that is known."
     strange = known.model_copy(update={"ssh_key": server.other_key})
     assert (await fetched(lab, asking(lab, address, credential=strange))).problem == "It does not let us in."
+
+
+async def test_a_site_is_built_from_a_private_address_with_a_token_in_it(lab: GitLab, server: ForeignServer, bench: Workbench) -> None:
+    other = await lab.work_tree("other", **{"index.html": "private"})
+    commit = (await lab.git("rev-parse", "HEAD", cwd=other)).output.strip()
+    place = f"{server.address}:{server.http_port}/other/.git"
+    status = await bench.build(bench.request(GitSource(url=f"http://git:s3cret@{place}")))
+    assert status.commit == commit, bench.log(status)
+    assert "s3cret" not in bench.log(status)
+    status = await bench.build(bench.request(GitSource(url=f"http://{place}"), release=2))
+    assert status.problem
