@@ -316,6 +316,21 @@ def test_a_preview_goes_when_nothing_new_comes(scene):
     assert Channel.objects.get(name="preview-12").commit == head
 
 
+def test_pull_requests_of_another_repository_are_others(scene):
+    scene.pull(13, "opened", scene.head(13), head_project="charlie/notes")
+    scene.pull(12, "opened", scene.head(12))
+    scene.forge.create("bob/other")
+    body = {"url": scene.forge.clone_url("bob/other"), "vendor": "gitea", "token": TOKEN}
+    assert scene.api("PUT", "/sites/guestbook/connection", body).status_code == 200
+    scene.stage.play()
+    assert not Channel.objects.filter(kind="preview").exists()
+    assert {one["state"] for one in scene.previews("")} == {"closed"}
+    assert set(PullRequest.objects.values_list("comment", "allowed_head", "told_at")) == {("", "", 0.0)}
+    scene.report()
+    assert scene.forge.said["bob/other"].comments == {}
+    assert scene.forge.said["bob/other"].statuses == []
+
+
 def test_previews_that_are_switched_off_are_not_made_and_old_ones_still_close(scene):
     head = scene.head(12)
     scene.pull(12, "opened", head)

@@ -229,6 +229,18 @@ def close_by_hand(user: User, row: PullRequest) -> Operation:
     return operation
 
 
+def leave(site: Site, user: User) -> None:
+    """The site is connected with another repository: its pull requests have the same numbers and are others. Call inside a transaction.
+
+    The rows stay, closed, because the channels of forks are known by them until they are gone.
+    """
+    for row in _locked().filter(site=site, number__isnull=False):
+        if row.channel is not None:
+            preview_channels.remove(row.channel, user)
+    rows = PullRequest.objects.filter(site=site, number__isnull=False)
+    rows.update(state=PullState.CLOSED.value, told_at=0.0, allowed_head="", waiting_told="", comment="")
+
+
 def branch_pushed(site: Site, branch: str, commit: str, user: User | None) -> list[str]:
     """A branch that no channel follows was pushed (*commit* "": deleted); lines for whoever pushed. Never raises."""
     try:

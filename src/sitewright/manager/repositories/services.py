@@ -15,6 +15,7 @@ from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.services import noted, trail
 from sitewright.manager.keys import encrypt
 from sitewright.manager.operations.models import Operation
+from sitewright.manager.repositories import previews
 from sitewright.manager.repositories.address import RepositoryAddress, parse, parse_api
 from sitewright.manager.repositories.deploy_keys import make_key
 from sitewright.manager.repositories.fetching import look_again
@@ -61,6 +62,9 @@ def connect(user: User, site: Site, wanted: Wanted) -> Connected:
         connection = Connection(site=site) if before is None else before
         secret = _describe(connection, address, wanted, fresh=fresh)
         connection.save()
+        if fresh:
+            connection.status_reports.all().delete()
+            previews.leave(site, user)
         look_again(connection)
         if branch:
             _follow(site, branch)
