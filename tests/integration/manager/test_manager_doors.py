@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 
-from sitewright.bus.messages import DoorKey, DoorOpen, DoorService, ExecOpen, GitOpen, GitService
+from sitewright.bus.messages import DoorOpen, DoorService, ExecOpen, GitOpen, GitService
 from sitewright.bus.subjects import DOOR, door_session
 from sitewright.domain.identity import new_id
 from sitewright.errors import ConflictError, ForbiddenError, InvalidValueError, NotFoundError
@@ -116,10 +116,6 @@ def test_a_key_leads_to_its_owner_and_remembers_its_use(cast):
     cast.alice.save()
     with pytest.raises(NotFoundError):
         key_owner(row.fingerprint)
-
-
-def test_the_door_is_answered_on_the_bus(cast, live):
-    assert DoorKey(fingerprint="SHA256:x").used is False
 
 
 # --- git over HTTP ---
