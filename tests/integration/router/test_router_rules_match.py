@@ -79,8 +79,6 @@ def _places(pattern: Pattern) -> set[str]:
 def expected(rules: PageRules, path: str, args: str) -> tuple[int, str] | None:
     """Status and target of the first rule that matches."""
     segments = [one for one in unquote(path).split("/") if one]
-    if segments[-1:] == ["index.html"] and not path.endswith("index.html"):
-        segments.pop()
     given_args = dict(one.partition("=")[::2] for one in args.split("&") if one)
     for rule in rules.redirects:
         found = taken(parse_pattern(rule.path), segments)
