@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from sitewright.bus.messages import TemplateSource
 from sitewright.domain.states import Mode
+from sitewright.manager.keys import encrypt
 from sitewright.manager.releases.services import request_of, start_build
 from sitewright.manager.repositories.models import PullRequest
-from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.models import Channel, EnvVar
 from sitewright.manager.teams.models import Team
 
 SOURCE = TemplateSource(name="static")
@@ -44,12 +46,13 @@ def test_the_database_keeps_weights_within_bounds(cast):
         Team.objects.filter(name="choir").update(build_weight=0)
 
 
-def test_secret_variables_are_named_to_the_node(cast, api, guestbook):
-    body = {"set": {"TOKEN": {"value": "s3cr3t-t0ken", "secret": True}, "COLOUR": {"value": "green", "secret": False}}}
-    assert api(cast.alice)("PATCH", "/sites/guestbook/env", body).status_code == 202
+def test_secret_variables_are_named_to_the_node(guestbook):
+    channel = Channel.objects.get(site=guestbook)
+    for name, value, secret in (("TOKEN", "s3cr3t-t0ken", True), ("COLOUR", "green", False)):
+        EnvVar.objects.create(channel=channel, name=name, sealed=encrypt(settings.ENCRYPTION_KEYS, value), secret=secret)
     request = asked(guestbook)
     assert request.secrets == ("TOKEN",)
-    assert dict(request.env)["TOKEN"] == "s3cr3t-t0ken"
+    assert dict(request.env) == {"TOKEN": "s3cr3t-t0ken", "COLOUR": "green"}
 
 
 def test_code_of_a_fork_is_called_foreign(cast, guestbook):
