@@ -74,3 +74,9 @@ def test_an_ordinary_user_may_start_and_hears_what_is_weaker() -> None:
 
 def test_a_sandbox_is_not_asked_for_when_docker_runs_the_sites() -> None:
     assert blocking(check(replace(GOOD, engine="docker", namespaces_problem="refused"))) == ()
+
+
+def test_a_taken_port_of_the_door_stops_nobody() -> None:
+    (finding,) = check(replace(GOOD, ssh_port=2222, ssh_problem="in use by sshd (process 9)"))
+    assert (finding.code, finding.weight) == ("ssh-port", Weight.WEAKER)
+    assert "SITEWRIGHT_SSH_PORT" in finding.resolution

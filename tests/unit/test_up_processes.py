@@ -72,3 +72,12 @@ def test_a_dying_process_comes_back_at_once_then_more_and_more_slowly() -> None:
 def test_a_process_that_is_gone_has_no_start() -> None:
     assert start_ticks(os.getpid()) > 0
     assert start_ticks(2**22 + 1) == 0
+
+
+def test_there_is_no_door_without_a_port(settings: Settings) -> None:
+    for port, there in ((2222, True), (0, False)):
+        body = plan(settings.model_copy(update={"ssh_port": port}), PROGRAM, lock=0, environment={})
+        names = [spec["name"] for spec in body["processes"]]  # type: ignore[attr-defined]
+        assert ("ssh" in names) is there
+        assert ("ssh" in [spec["name"] for spec in body["sockets"]]) is there  # type: ignore[attr-defined]
+        assert ("ssh" in [name for stage in body["stages"] for name in stage]) is there  # type: ignore[attr-defined]
