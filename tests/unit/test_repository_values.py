@@ -89,7 +89,7 @@ def test_a_service_is_served_with_its_limits() -> None:
     argv = commands.serve(commands.Serving("receive-pack", stateless=True, most_bytes=1000))
     assert argv == ("/usr/bin/git", "-c", "receive.maxInputSize=1000", "receive-pack", "--stateless-rpc", "/repo.git")
     argv = commands.serve(commands.Serving("upload-pack", stateless=True, advertise=True))
-    assert argv == ("/usr/bin/git", "upload-pack", "--stateless-rpc", "--http-backend-info-refs", "/repo.git")
+    assert argv == ("/usr/bin/git", "upload-pack", "--strict", "--stateless-rpc", "--http-backend-info-refs", "/repo.git")
 
 
 def test_an_authors_name_cannot_be_two() -> None:

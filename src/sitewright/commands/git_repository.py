@@ -152,7 +152,8 @@ class Serving:
 
 def serve(serving: Serving) -> tuple[str, ...]:
     """Argv that speaks the protocol on its input and output."""
-    options = [*(("--stateless-rpc",) if serving.stateless else ()), *(("--http-backend-info-refs",) if serving.advertise else ())]
+    strict = ("--strict",) if serving.service == "upload-pack" else ()
+    options = [*strict, *(("--stateless-rpc",) if serving.stateless else ()), *(("--http-backend-info-refs",) if serving.advertise else ())]
     settings = ("-c", f"receive.maxInputSize={serving.most_bytes}") if serving.most_bytes else ()
     return (GIT, *settings, serving.service, *options, REPOSITORY)
 

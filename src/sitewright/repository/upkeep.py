@@ -36,6 +36,8 @@ class Upkeep:
         self._repository = repositories
         self._run = run
         self._writers: Counter[str] = Counter()
+        self._writings: Counter[str] = Counter()
+        """How often each was written to, by this process."""
         self._unclean: set[str] = set()
         self._noted: dict[str, int] = {}
         """Site → uid, of those that were written to."""
@@ -93,6 +95,7 @@ class Upkeep:
                 write_atomic(self._shelf / place.site_id, str(place.uid).encode(), durable=False)
                 self._noted[place.site_id] = place.uid
             self._writers[place.site_id] += 1
+            self._writings[place.site_id] += 1
 
     async def run(self) -> None:
         """Tidy until cancelled."""
@@ -112,18 +115,19 @@ class Upkeep:
         return done
 
     async def _tidy(self, place: Place) -> bool:
-        async with self._locks[place.site_id]:
-            if self._writers[place.site_id]:
-                return False
-            try:
-                told = await self._run(place, "tidy")
-            except (SitewrightError, OSError) as error:
-                log.warning("repository.not_tidied", extra={"site": place.site_id, "reason": str(error)})
-                return False
-            log.info("repository.tidied", extra={"site": place.site_id, "told": json.dumps(told)[:500]})
-            self._unclean.discard(place.site_id)
+        before = self._writings[place.site_id]
+        try:
+            async with self._locks[place.site_id]:
+                await self._sweep(place)
+            # Whoever writes now is not waited for, and does not wait: git packs and prunes beside others.
+            told = await self._run(place, "tidy")
+        except (SitewrightError, OSError) as error:
+            log.warning("repository.not_tidied", extra={"site": place.site_id, "reason": str(error)})
+            return False
+        log.info("repository.tidied", extra={"site": place.site_id, "told": json.dumps(told)[:500]})
+        if self._writings[place.site_id] == before:
             self._forget(place.site_id)
-            return True
+        return True
 
     def _forget(self, site_id: str) -> None:
         self._noted.pop(site_id, None)

@@ -1,7 +1,7 @@
 """Runs inside the box, as the site's user: remove what a killed git has left, and pack and prune. Standard library only.
 
-Arguments: `sweep`, or `tidy` and how many bytes the repository may take. Nobody else writes to the repository meanwhile. Prints one line
-of JSON: what was removed, and whether it was packed.
+Arguments: `sweep`, or `tidy` and how many bytes the repository may take. Nobody else writes to the repository during a sweep; to tidy,
+git can do beside others. Prints one line of JSON: what was removed, and whether it was packed.
 """
 
 from __future__ import annotations
@@ -40,16 +40,22 @@ def sweep() -> int:
 
 
 def expire(now: float) -> int:
-    """Hidden references of pushes that nobody follows any more; how many are left."""
-    left = 0
+    """Hidden references of pushes that nobody follows any more; how many. Packed ones have no age: what they lead to is young enough to
+    stay without them."""
+    old = [line.rpartition(" ")[2] for line in packed() if f" {PUSHES}" in line]
     for folder, _, names in os.walk(PUSHES):
-        for name in names:
-            path = os.path.join(folder, name)
-            if now - os.lstat(path).st_mtime > OLD_PUSH_SECONDS:
-                os.unlink(path)
-            else:
-                left += 1
-    return left
+        old += [f"{folder}/{name}" for name in names if now - os.lstat(os.path.join(folder, name)).st_mtime > OLD_PUSH_SECONDS]
+    for name in old:
+        subprocess.run(("/usr/bin/git", "update-ref", "-d", name), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return len(old)
+
+
+def packed() -> list[str]:
+    try:
+        with open("packed-refs", encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
 
 
 def size() -> int:
@@ -73,10 +79,7 @@ def wants(now: float, most_bytes: int) -> str:
 
 def tidy(most_bytes: int) -> dict[str, object]:
     now = time.time()
-    result: dict[str, object] = {"swept": sweep(), "packed": False}
-    if expire(now):
-        # Packed references have no age, so pushes under way are waited for.
-        return result
+    result: dict[str, object] = {"expired": expire(now), "packed": False}
     until = wants(now, most_bytes)
     if until:
         argv = ("/usr/bin/git", "-c", "gc.reflogExpire=now", "gc", "-q", f"--prune={until}")
