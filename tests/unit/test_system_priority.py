@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from sitewright.domain.limits import USUAL_WEIGHT, cpu_shares
@@ -44,3 +45,12 @@ def test_tenants_leave_some_memory_to_the_platform_on_every_machine() -> None:
 
 def test_jobs_are_builds_and_everything_else_is_a_site() -> None:
     assert (branch_of("j-abc"), branch_of("abc"), branch_of("abc/exec-1")) == (BUILDS, SITES, SITES)
+
+
+def test_a_job_and_what_it_starts_interrupt_nobody() -> None:
+    with subprocess.Popen(("/bin/sh", "-c", "read line; exec chrt -p $$"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as job:
+        priority.stand_back(job.pid)
+        assert os.sched_getscheduler(job.pid) == os.SCHED_BATCH
+        output, _ = job.communicate("go\n", timeout=10)
+    assert "SCHED_BATCH" in output
+    priority.stand_back(job.pid)
