@@ -92,11 +92,15 @@ def list_artefacts(request: HttpRequest, build_id: str, format: Literal["", "cyc
 
 @router.get("/builds/{build_id}/search", response=LogPageOut, operation_id="searchBuildLog")
 def search_build_log(
-    request: HttpRequest, build_id: str, text: str = Query(..., min_length=1, max_length=200), limit: int = Query(200, ge=1, le=1000)
+    request: HttpRequest,
+    build_id: str,
+    text: str = Query(..., min_length=1, max_length=200),
+    limit: int = Query(200, ge=1, le=1000),
+    cursor: str = Query("", max_length=20),
 ) -> LogPageOut:
-    """The lines of its log that hold *text*, whatever the case."""
+    """The lines of its log that hold *text*, whatever the case; with the answer's *cursor* the search goes on."""
     build = build_for(person(request), build_id)
-    asked = BuildSearch(build_id=build.id, text=text, limit=limit)
+    asked = BuildSearch(build_id=build.id, text=text, limit=limit, cursor=cursor)
     found = NodeClient(runtime().bus, build.node).ask("build.search", asked, LogPage, SECONDS)
     lines = [LogLineOut(at=line.at, source=line.source, text=line.text) for line in found.lines]
     return LogPageOut(lines=lines, cursor=found.cursor, ended=found.ended)
