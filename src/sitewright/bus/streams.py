@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """So much may be under way in one direction."""
+UNMETERED_BYTES = 64 * 1024 * 1024
+"""So much of a sender that does not count is kept until it is read; with more the stream ends."""
 PIECE_BYTES = 256 * 1024
 """The most in one message, before base64."""
 TELL_EVERY_BYTES = 1024 * 1024
@@ -261,7 +263,7 @@ class ByteStream:
 
     def _keep(self, pipe: _Pipe, data: bytes) -> None:
         self._held += len(data)
-        if self._metered and self._held > WINDOW_BYTES + PIECE_BYTES:
+        if self._held > (WINDOW_BYTES + PIECE_BYTES if self._metered else UNMETERED_BYTES):
             self._lose("The other side sent more than it may.")
         elif data:
             pipe.put(data)
