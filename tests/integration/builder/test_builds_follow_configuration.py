@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sitewright.domain.pages import RedirectRule, Wishes
+import os
+
+from sitewright.bus.messages import FolderSource, TemplateSource
+from sitewright.domain.pages import PageRules, RedirectRule, Wishes
 from sitewright.domain.states import BuildState
-from sitewright.testing.workbench import Workbench, archive_of
+from sitewright.testing.workbench import ALICE_SITE, Workbench, archive_of
 
 
 async def test_the_files_of_a_static_site_become_rules_and_the_log_says_so(workbench: Workbench) -> None:
@@ -74,3 +77,37 @@ async def test_an_app_of_heroku(workbench: Workbench) -> None:
     assert status.blueprint.wishes == Wishes(memory_mb=(("worker", 512),), count=(("worker", 2),), env=(("A", "1"),))
     assert "app.json asks for variables that are not set: B." in log
     assert "buildpacks are not used" in log
+
+
+async def test_a_live_site_follows_its_rules_at_the_next_build_and_stays_the_whole_folder(workbench: Workbench) -> None:
+    files = {"index.html": "front", "_redirects": "/old /new\n"}
+    first = await workbench.build(workbench.request(workbench.upload(archive_of(files)), mode="live"))
+    assert first.blueprint is not None
+    assert first.blueprint.rules.redirects == (RedirectRule("/old", "/new"),)
+    folder = workbench.settings.paths.live_folder(ALICE_SITE, "production")
+    (folder / "_redirects").write_text("/old /newer\n")
+    again = await workbench.build(workbench.request(FolderSource(), mode="live"))
+    assert again.blueprint is not None, workbench.log(again)
+    assert again.blueprint.rules.redirects == (RedirectRule("/old", "/newer"),)
+    (folder / "sitewright.toml").write_text("[build]\nroot = 'web'\n")
+    (folder / "web").mkdir()
+    refused = await workbench.build(workbench.request(FolderSource(), mode="live"))
+    assert refused.state is BuildState.FAILED
+    assert "A live site is the whole folder" in str(refused.problem)
+    assert (folder / "index.html").read_text() == "front"
+
+
+async def test_links_of_a_tenant_lead_the_builder_nowhere(workbench: Workbench) -> None:
+    """Neither `_redirects` nor the folder that is the site is read through a link."""
+    source = TemplateSource(name="static")
+    await workbench.build(workbench.request(source, mode="live"))
+    folder = workbench.settings.paths.live_folder(ALICE_SITE, "production")
+    (folder / "_redirects").unlink(missing_ok=True)
+    (folder / "_redirects").symlink_to("/etc/passwd")
+    (folder / "_headers").unlink(missing_ok=True)
+    os.mkfifo(folder / "_headers")
+    status = await workbench.build(workbench.request(FolderSource(), mode="live"), seconds=60)
+    assert status.state is BuildState.SUCCEEDED, workbench.log(status)
+    assert "root:" not in workbench.log(status)
+    assert status.blueprint is not None
+    assert status.blueprint.rules == PageRules()

@@ -1,4 +1,4 @@
-"""Configuration in the repository: what a release wishes, below its owner's settings and within the plan; and how it is checked and shown."""
+"""Configuration in the repository: wishes of a release, below its owner's settings and within the plan; how it is checked and shown."""
 
 from __future__ import annotations
 
