@@ -348,7 +348,7 @@ class Orchestrator:
                 await asyncio.sleep(0)  # whoever waits is told before it is written down
                 with contextlib.suppress(OSError):
                     self.tools.memories.save(channel_id)
-                if memory.wake is None:
+                if self.tools.memories.of(channel_id).wake is None:
                     asyncio.get_running_loop().call_later(SERVED_FIRST_SECONDS, self.wake, channel_id)
                     return
         self.wake(channel_id)
