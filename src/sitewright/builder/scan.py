@@ -34,7 +34,8 @@ def open_plain(path: Path) -> int:
 
 
 def digest_of(archive: Path, searched: Mapping[bytes, str]) -> tuple[str, Found | None]:
-    """SHA-256 of the archive and the first secret in it. One reading. Blocking: about a second a gigabyte, and as much a secret."""
+    """SHA-256 of the archive and the first secret in it. One reading. Blocking: about a second a gigabyte, and half as much for
+    each secret."""
     overlap = max(map(len, searched), default=1) - 1
     total = hashlib.sha256()
     found: Found | None = None
