@@ -137,5 +137,5 @@ def push(channel_id: str) -> None:
     if tomb is not None:
         tell(tomb.node, removed_desired(tomb))
         return
-    channel = Channel.objects.select_related("site__team", "release", "canary_release", "data_of").get(id=channel_id)
+    channel = Channel.objects.select_related("site__team", "release").get(id=channel_id)
     tell(channel.node, desired_of(channel))

@@ -89,7 +89,7 @@ def _opened(asked: PushAsked) -> _Push:
     if user is None or site is None:
         raise ConflictError("There is no such site, or it is not yours to see.")
     channels = Channel.objects.filter(site=site, node=asked.node).exclude(branch="")
-    rows = channels.select_related("site__team", "release", "canary_release", "frozen_by")
+    rows = channels.select_related("site")
     return _Push(asked, user, site, {channel.branch: channel for channel in rows})
 
 

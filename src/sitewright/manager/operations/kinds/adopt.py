@@ -51,6 +51,8 @@ class Adopt(Deploy):
     def _told_live(self, context: Context, release: Release) -> None:
         number = release.adopted_from.number if release.adopted_from else release.number
         text = f"Release {number} of “{context.params['from']}” is live here as release {release.number}{by_commit(release)}."
+        if context.params.get("why"):
+            text = f"{text} {str(context.params['why']).rstrip('.')}."
         happened(context.operation, EventKind.ADOPTED, text)
 
 
@@ -58,7 +60,7 @@ def _copy(context: Context, original: Release, channel: Channel) -> Release:
     Channel.objects.filter(id=channel.id).update(release_counter=F("release_counter") + 1)
     channel.refresh_from_db(fields=["release_counter"])
     same = {name: getattr(original, name) for name in TAKEN_ALONG}
-    same |= replaced_commit(channel)
+    same |= replaced_commit(channel.id)
     return Release.objects.create(
         channel=channel, number=channel.release_counter, adopted_from=original, created_by=context.operation.created_by, **same
     )

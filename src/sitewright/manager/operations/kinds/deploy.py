@@ -71,8 +71,8 @@ class Deploy:
         return Done(f"The edits of before are on the branch {stashed}." if stashed else "")
 
     def _build(self, context: Context) -> Outcome:
-        channel = channel_of(context)
         if "build" not in context.found():
+            channel = channel_of(context)
             with context.fenced():
                 build = start_build(channel, context.params["source"], context.operation.created_by)
                 context.remember(build=build.id, **self._parent(context, channel))
@@ -104,7 +104,7 @@ class Deploy:
     def _release(self, context: Context) -> Outcome:
         build = Build.objects.get(id=context.found("build")["build"])
         with context.fenced():
-            release = record_release(build, {"subject": told_of(_source(context)), **replaced_commit(channel_of(context))})
+            release = record_release(build, {"subject": told_of(_source(context)), **replaced_commit(build.channel_id)})
             context.remember(release=release.id)
         return Done(f"Release {release.number}")
 
@@ -114,18 +114,18 @@ class Deploy:
         return int(context.params.get("canary_slots", 0))
 
     def _switch(self, context: Context) -> Outcome:
-        release = Release.objects.get(id=context.found("release")["release"])
+        release = Release.objects.select_related("channel__site").get(id=context.found("release")["release"])
         slots = self._slots(context)
         if slots:
             outcome = put_on_trial(context, release, slots)
             if isinstance(outcome, Done):
-                move_branch(context, channel_of(context), _source(context), release.commit)
+                move_branch(context, release.channel, _source(context), release.commit)
                 text = f"Release {release.number} is on trial with {share(slots)} of the requests."
                 happened(context.operation, EventKind.CANARY_STARTED, text)
             return outcome
         outcome = self._switch_all(context, release)
         if isinstance(outcome, Done):
-            move_branch(context, channel_of(context), _source(context), release.commit)
+            move_branch(context, release.channel, _source(context), release.commit)
             went_live(release)
             self._told_live(context, release)
         return outcome
@@ -208,9 +208,9 @@ def _keep_usual_strategy(context: Context) -> None:
         desired.push(channel.id)
 
 
-def replaced_commit(channel: Channel) -> dict[str, Any]:
-    """What the release's changes are counted from, once somebody has the time."""
-    before = channel.release.commit if channel.release is not None else ""
+def replaced_commit(channel_id: str) -> dict[str, Any]:
+    """What the release's changes are counted from, once somebody has the time: the commit that visitors get until then."""
+    before = Channel.objects.values_list("commit", flat=True).get(id=channel_id)
     return {"changes": {"since": before}} if before else {}
 
 
