@@ -276,3 +276,29 @@ def test_nothing_of_a_secret_is_in_a_row_or_in_the_log(hooked, caplog):
     assert hooked.secret not in everything
     assert sent.headers["X-Gitea-Signature"] not in everything
     assert decrypt(django.ENCRYPTION_KEYS, hooked.connection.sealed_hook_secret) == hooked.secret
+
+
+@pytest.mark.parametrize(
+    ("path", "mib", "passed"),
+    [("/hooks/x", 5, True), ("/hooks/x", 6, False), ("/hooksx", 2, False), ("/api/v1/hooks/x", 2, False), ("/hooks/x", 0, True)],
+)
+def test_only_web_hooks_may_send_five_mebibytes_unsigned(db, path, mib, passed):
+    from asgiref.sync import async_to_sync
+
+    from sitewright.manager.api.bodies import limited
+
+    came = []
+
+    async def inner(scope, receive, send):
+        came.append(await receive())
+
+    async def receive():
+        return {"type": "http.request", "body": b"x" * (mib << 20), "more_body": False}
+
+    async def send(_message):
+        pass
+
+    for headers in ([(b"content-length", str(mib << 20).encode())], []):
+        came.clear()
+        async_to_sync(limited)(inner, {"method": "POST", "path": path, "headers": headers}, receive, send)
+        assert [message["type"] for message in came] in ([["http.request"]] if passed else [[], ["http.disconnect"]])
