@@ -23,7 +23,7 @@ from sitewright.errors import SitewrightError
 from sitewright.manager.bus import NodeClient
 from sitewright.manager.domains.models import Route
 from sitewright.manager.operations.changes import Bell
-from sitewright.manager.operations.models import Operation
+from sitewright.manager.operations.models import Operation, Step
 from sitewright.manager.releases.models import Build
 from sitewright.manager.runtime import runtime
 
@@ -64,11 +64,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An operation as it is now. ``steps``: name, title, whether it began, its detail. ``build`` and ``node``: whose log to read, ""
+    """An operation as it is now. ``steps``: name, title, whether it began. ``build`` and ``node``: whose log to read, ""
     before there is one. ``building``: its step is not over."""
 
     state: OperationState
-    steps: tuple[tuple[str, str, bool, str], ...]
+    steps: tuple[tuple[str, str, bool], ...]
     build: str
     node: str
     building: bool
@@ -86,38 +86,41 @@ class View:
 
 
 def look(operation_id: str) -> View | None:
-    """The operation as its rows have it; None when there is none."""
-    operation = Operation.objects.filter(id=operation_id).first()
-    if operation is None:
+    """The operation as its rows have it; None when there is none. Asked at each change, so it takes few columns."""
+    columns = ("state", "params", "channel_id", "error_message", "error_details", "error_resolution")
+    row = Operation.objects.filter(id=operation_id).values(*columns).first()
+    if row is None:
         return None
-    steps = list(operation.steps.all())
-    build = Build.objects.filter(id=operation.params.get("found", {}).get(BUILD, {}).get("build", "")).first()
+    state = OperationState(row["state"])
+    steps = Step.objects.filter(operation=operation_id).order_by("index").values_list("name", "title", "state")
+    told = tuple((name, title, state_ != StepState.PENDING.value) for name, title, state_ in steps)
+    build_id = row["params"].get("found", {}).get(BUILD, {}).get("build", "")
+    build = Build.objects.filter(id=build_id).values("node", "position", "wait_seconds").first() if build_id else None
     over = {StepState.DONE.value, StepState.FAILED.value, StepState.SKIPPED.value}
-    final = OperationState(operation.state) in FINAL_OPERATION_STATES
     return View(
-        state=OperationState(operation.state),
-        steps=tuple((step.name, step.title, step.state != StepState.PENDING.value, step.detail) for step in steps),
-        build=build.id if build else "",
-        node=build.node if build else "",
-        building=any(step.name == BUILD and step.state not in over for step in steps) and not final,
-        position=build.position if build else 0,
-        wait_seconds=build.wait_seconds if build else 0.0,
-        address=_address(operation) if operation.state == OperationState.SUCCEEDED else "",
-        error=(operation.error_message, operation.error_details, operation.error_resolution),
-        before=_before(operation) if operation.state == OperationState.QUEUED else "",
+        state=state,
+        steps=told,
+        build=build_id if build else "",
+        node=build["node"] if build else "",
+        building=any(name == BUILD and state_ not in over for name, _, state_ in steps) and state not in FINAL_OPERATION_STATES,
+        position=build["position"] if build else 0,
+        wait_seconds=build["wait_seconds"] if build else 0.0,
+        address=_address(row["channel_id"]) if state is OperationState.SUCCEEDED else "",
+        error=(row["error_message"], row["error_details"], row["error_resolution"]),
+        before=_before(operation_id) if state is OperationState.QUEUED else "",
     )
 
 
-def _address(operation: Operation) -> str:
-    host = Route.objects.filter(channel_id=operation.channel_id).values_list("host", flat=True).first()
+def _address(channel_id: str | None) -> str:
+    host = Route.objects.filter(channel_id=channel_id).values_list("host", flat=True).first()
     return settings.PLATFORM.url(host) if host else ""
 
 
-def _before(operation: Operation) -> str:
+def _before(operation_id: str) -> str:
     from sitewright.manager.operations.claims import ACTIVE  # noqa: PLC0415 - claims know handlers, which know everything
     from sitewright.manager.operations.lanes import others_in_the_way  # noqa: PLC0415
 
-    other = others_in_the_way(operation).filter(state__in=ACTIVE).first()
+    other = others_in_the_way(Operation.objects.get(id=operation_id)).filter(state__in=ACTIVE).first()
     return f"Waiting until “{other.kind}” of {other.site_name} is over." if other else ""
 
 
@@ -165,7 +168,7 @@ async def _told(view: View, place: Place) -> tuple[list[str], Place]:
                 return lines, place
         if place.steps >= len(view.steps):
             return lines, place
-        name, title, began, _detail = view.steps[place.steps]
+        name, title, began = view.steps[place.steps]
         if not began and not view.final:
             return lines, place
         place = replace(place, steps=place.steps + 1)
