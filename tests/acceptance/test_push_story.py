@@ -157,7 +157,7 @@ def test_pushing_over_https_with_a_token_is_the_same(platform: Platform, bob: Pe
     code.commit("Two", {"index.html": "<!doctype html><p>two</p>\n"})
     code.push()
     assert "<p>two</p>" in site.get("/").text
-    code.commit("Broken", {"app.py": "", "requirements.txt": "no-such-package-of-bob==1.0\n"})
+    code.commit("Broken", {**flask("x"), "requirements.txt": "flask\nno-such-package-of-bob==1.0\n"})
     done = code.push(check=False)
     assert done.returncode != 0
     assert "no-such-package-of-bob" in done.stderr
