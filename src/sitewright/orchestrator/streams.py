@@ -120,7 +120,7 @@ class ExecSessions:
 
     async def _serve(self, session: _Session) -> None:
         code, process, stream = -1, session.opened.process, session.stream
-        visiting = asyncio.create_task(self._visit(session.request.channel_id))
+        visiting = asyncio.create_task(self._visit(session.request))
         feeding = asyncio.create_task(_feed(stream, process.write))
         # Lost input is not the end of input: nobody shall take half a file for a whole one.
         feeding.add_done_callback(lambda done: self._spawn(process.kill()) if not done.cancelled() and done.exception() else None)
@@ -146,10 +146,11 @@ class ExecSessions:
         if opened.box is not None:
             self._openings.end(opened.box)
 
-    async def _visit(self, channel_id: str) -> None:
-        while True:
+    async def _visit(self, request: ExecOpen) -> None:
+        """Somebody is with the channel; whoever only copies files needs nothing of it awake."""
+        while not request.files:
             await asyncio.sleep(VISIT_SECONDS)
-            self._orchestrator.visit(channel_id)
+            self._orchestrator.visit(request.channel_id)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -88,6 +88,12 @@ def test_what_was_opened_is_in_the_audit_trail_without_arguments(cast, live):
     assert opening.question.metered
 
 
+def test_a_browser_through_a_port_is_one_entry(cast, live):
+    for _ in range(3):
+        prepare(asked(cast.bob, DoorService.PORT, port=8000), "door.x")
+    assert AuditEntry.objects.filter(action="port.opened").count() == 1
+
+
 def test_files_of_releases_are_not_changed_by_hand(cast, guestbook):
     with pytest.raises(ConflictError, match="runs releases"):
         prepare(asked(cast.alice, DoorService.FILES), "door.x")

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from asgiref.sync import sync_to_async
+from django.db import Error, connection
 
 from sitewright.bus.messages import GitService
 from sitewright.domain.identity import new_id
@@ -82,8 +83,7 @@ async def git(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request."""
     try:
         asked = _read(scope)
-        user = await sync_to_async(_person)(asked)
-        opening = await sync_to_async(_opened)(user, asked)
+        opening = await sync_to_async(_let_in)(asked)
         await _serve(asked, opening, receive, send)
     except _ProblemError as problem:
         await _say(send, problem)
@@ -123,6 +123,16 @@ def _read(scope: Scope) -> _Asked:
 def _lfs() -> _ProblemError:
     words = "Large File Storage (LFS) is not offered here. Commit the files as they are, or keep them in the site's data folder."
     return _ProblemError(501, json.dumps({"message": words}), ("content-type", "application/vnd.git-lfs+json"))
+
+
+def _let_in(asked: _Asked) -> Opening:
+    """Whether they may. No request of Django's is around this, which would see to a connection that the database has closed."""
+    try:
+        return _opened(_person(asked), asked)
+    except Error:
+        log.warning("git.database_asked_again", exc_info=True)
+        connection.close()
+    return _opened(_person(asked), asked)
 
 
 def _person(asked: _Asked) -> User:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.core.cache import cache
+
 from sitewright.bus.messages import DoorOpen, DoorService, ExecOpen, GitOpen, GitService
 from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.events import as_told
@@ -25,6 +27,8 @@ TOLD = {
     DoorService.PORT: "port.opened",
 }
 """Actions in the audit trail."""
+PORT_TOLD_SECONDS = 600
+"""A browser opens dozens of connections: one entry a person and port for that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ def prepare(asked: DoorOpen, session: str) -> Opening:
 
 
 def _trail(user: User, asked: DoorOpen, channel: Channel) -> None:
+    if asked.service is DoorService.PORT and not cache.add(f"door-port-{user.pk}-{channel.id}-{asked.port}", 1, PORT_TOLD_SECONDS):
+        return
     detail = {"channel": channel.name, "address": asked.address}
     if asked.service is DoorService.SHELL:
         detail["program"] = _program(asked.argv)
