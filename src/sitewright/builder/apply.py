@@ -196,8 +196,8 @@ class BuildRun:
     def _shelf(self) -> Shelf:
         places = Places(self._shop.settings)
         place = places.of(self._request.site_id, self._request.number)
-        tools, allowed = self._paths.repository_tools, self._shop.settings.git_file_urls
-        return Shelf(places, place, tools, self._work, self._owner, allow_file=allowed)
+        tools, notes, allowed = self._paths.repository_tools, self._paths.repository_notes, self._shop.settings.git_file_urls
+        return Shelf(places, place, tools, notes, self._work, self._owner, allow_file=allowed)
 
     async def _ensure(self, runtime: str) -> None:
         """Shielded: a build can be cancelled, what it has begun to install on the machine is ended properly."""

@@ -15,16 +15,17 @@ from sitewright.builder.source import copy_local, counted, megabytes, script
 from sitewright.bus.messages import CommitSource, GitSource
 from sitewright.commands import git
 from sitewright.commands import git_repository as repository
+from sitewright.domain.identity import new_id
 from sitewright.domain.limits import MAX_SOURCE_BYTES, MAX_SOURCE_FILES
 from sitewright.engines.base import Mount
 from sitewright.errors import BuildError, QuotaError, SitewrightError
+from sitewright.repository import upkeep
 from sitewright.repository.box import lay_out_tools
 from sitewright.repository.place import Place, Places
 from sitewright.system.ownership import make_folder
 
 MOST_SUBMODULES = 20
 DEEPEST_SUBMODULE = 3
-_KEPT = "refs/sitewright/source"
 _ENVIRONMENT = (*(item for item in repository.ENVIRONMENT if item[0] not in ("PATH", "HOME", "LANG")),)
 
 
@@ -36,6 +37,8 @@ class Shelf:
     place: Place
     tools: Path
     """Where configuration for repositories is laid out (Paths.repository_tools)."""
+    notes: Path
+    """Where repositories that were written to are noted (Paths.repository_notes)."""
     work: Path
     owner: tuple[int, int]
     allow_file: bool = False
@@ -116,7 +119,7 @@ async def _fetch_submodule(bench: Bench, shelf: Shelf, folder: str, url: str, co
     if address.protocol == "file":
         address, local = copy_local(address, shelf.work / f"source-{room.submodules}", shelf.owner)
     mounts = (Mount(own, repository.REPOSITORY, writable=True), *local)
-    await bench.run(_taking(address, commit, "FETCHED", room.bytes, f"Fetching the submodule {folder}"), shelf.work / "tree", mounts=mounts)
+    await bench.run(_taking(address, commit, "fetched", room.bytes, f"Fetching the submodule {folder}"), shelf.work / "tree", mounts=mounts)
     return (Mount(own, repository.REPOSITORY),)
 
 
@@ -155,9 +158,12 @@ async def fetch_git(bench: Bench, source: GitSource, shelf: Shelf) -> str:
     local: tuple[Mount, ...] = ()
     if address.protocol == "file":
         address, local = copy_local(address, shelf.work / "source", shelf.owner)
-    step = _taking(address, ref, "SOURCE", room, "Fetching the repository")
+    # A name of its own: another channel of the site may fetch at the same time, and one that was killed leaves no lock for the next.
+    kept = f"fetching/{new_id()}"
+    upkeep.note(shelf.notes, shelf.place)
+    step = _taking(address, ref, kept, room, "Fetching the repository")
     await bench.run(step, shelf.work / "tree", mounts=(*shelf.mounts(writable=True), *local))
-    return await _lay(bench, shelf, ref if ref.is_commit else _KEPT)
+    return await _lay(bench, shelf, ref if ref.is_commit else f"refs/sitewright/{kept}")
 
 
 def clean(work: Path) -> None:

@@ -121,6 +121,11 @@ class Paths:
         return self.home / "git"
 
     @property
+    def repository_notes(self) -> Path:
+        """A file a site whose repository was written to and not yet tidied."""
+        return self.node / "repositories"
+
+    @property
     def sites(self) -> Path:
         """One folder a site."""
         return self.home / "sites"

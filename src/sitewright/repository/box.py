@@ -69,7 +69,7 @@ class Boxes:
         self._paths = settings.paths
         self._engine = engine
         self._tools: Path | None = None
-        self.upkeep = Upkeep(settings.paths.node / "repositories", settings.paths.repository, self._tidy)
+        self.upkeep = Upkeep(settings.paths.repository_notes, settings.paths.repository, self._tidy)
         self._most_bytes = settings.repository_mb * MIB
 
     @property

@@ -47,11 +47,14 @@ class Upkeep:
     def open(self) -> None:
         """Learn what the process before this one has left."""
         make_folder(self._shelf, 0o700)
+        self._read_notes()
+        self._unclean.update(self._noted)
+
+    def _read_notes(self) -> None:
         for path in self._shelf.iterdir():
             with contextlib.suppress(ValueError, OSError):
                 if is_id(path.name):
                     self._noted[path.name] = int(path.read_text())
-                    self._unclean.add(path.name)
 
     @contextlib.asynccontextmanager
     async def writing(self, place: Place) -> AsyncIterator[Callable[[], None]]:
@@ -92,7 +95,7 @@ class Upkeep:
         async with self._locks[place.site_id]:
             await self._sweep(place)
             if place.site_id not in self._noted:
-                write_atomic(self._shelf / place.site_id, str(place.uid).encode(), durable=False)
+                note(self._shelf, place)
                 self._noted[place.site_id] = place.uid
             self._writers[place.site_id] += 1
             self._writings[place.site_id] += 1
@@ -106,6 +109,7 @@ class Upkeep:
     async def tidy(self) -> int:
         """Look after every repository that was written to and that nobody writes to now; how many those were."""
         done = 0
+        self._read_notes()
         for site_id, uid in list(self._noted.items()):
             place = Place(site_id, uid, self._repository(site_id))
             if not place.exists:
@@ -133,6 +137,12 @@ class Upkeep:
         self._noted.pop(site_id, None)
         self._locks.pop(site_id, None)
         (self._shelf / site_id).unlink(missing_ok=True)
+
+
+def note(shelf: Path, place: Place) -> None:
+    """Its repository is written to. For builds, whose boxes are their own: what they leave when killed has a name of its own."""
+    make_folder(shelf, 0o700)
+    write_atomic(shelf / place.site_id, str(place.uid).encode(), durable=False)
 
 
 def told_of(output: bytes, error: str) -> dict[str, object]:

@@ -12,6 +12,10 @@ import resource
 import subprocess
 import sys
 
+OWN = "fetched"
+"""Kept so in a repository that is made for this alone: there the commit by itself is enough."""
+LAST = "refs/sitewright/source"
+"""Leads to what was fetched last, so that it stays."""
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -43,15 +47,17 @@ def main() -> None:
     if not name:
         tries = [("HEAD", "")]
     elif COMMIT.fullmatch(name):
-        tries = [(name, "--depth=1" if kept == "FETCHED" else ""), ("refs/heads/*", "")]
+        tries = [(name, "--depth=1" if kept == OWN else ""), ("refs/heads/*", "")]
     else:
         tries = [(f"refs/heads/{name}", ""), (f"refs/tags/{name}", "")]
-    target = f"refs/sitewright/{kept.lower()}"
+    target = f"refs/sitewright/{kept}"
     code = 1
     for source, depth in tries:
         code = fetch(protocol, address, f"+{source}:{target}{'/*' if source.endswith('*') else ''}", depth=depth)
         if code == 0:
             break
+    if code == 0 and kept != OWN:
+        subprocess.run(("/usr/bin/git", "update-ref", LAST, name if COMMIT.fullmatch(name) else target), check=False)
     sys.exit(code)
 
 

@@ -9,16 +9,14 @@ import asyncio
 import contextlib
 import os
 
-from sitewright.commands import bwrap
 from sitewright.engines.base import Exit, JobSpec, TerminalSize
 from sitewright.engines.mounts import check_mounts
 from sitewright.engines.sandbox.held import empty
-from sitewright.engines.sandbox.launch import Ground, common, confined, launch
+from sitewright.engines.sandbox.jobs import options
+from sitewright.engines.sandbox.launch import Ground, launch
 from sitewright.engines.sandbox.network import NetworkPool
 from sitewright.engines.sandbox.output import make_pipe_wide
-from sitewright.engines.sandbox.rootfs import environment, file_system
 from sitewright.engines.sandbox.spawn import Process
-from sitewright.engines.sandbox.starting import encoded
 from sitewright.engines.sandbox.userland import Barrier, connect, wanted
 from sitewright.errors import EngineError
 
@@ -200,19 +198,6 @@ class _Assistants:
             await self.pool.give_back(self.link)
 
 
-def _options(ground: Ground, job: JobSpec, *, network: bool, barrier: Barrier | None) -> bytes:
-    return encoded(
-        (
-            *common(own_network=not network, hostname="job"),
-            "--die-with-parent",
-            *file_system(ground.base, job.box, None, None),
-            *bwrap.environment(environment(ground.base, job.box)),
-            *confined(ground, status=False),
-            *(barrier.options() if barrier else ()),
-        )
-    )
-
-
 async def open_conversation(ground: Ground, job: JobSpec, pool: NetworkPool | None) -> SandboxConversation:
     """Start it. Raises EngineError; then nothing of it is left."""
     check_mounts(job.box)
@@ -251,7 +236,7 @@ def _start(ground: Ground, job: JobSpec, namespace: str, barrier: Barrier | None
     try:
         if ground.groups is not None:
             ground.groups.add(group, launched.pid)
-        launched.release(_options(ground, job, network=bool(namespace), barrier=barrier))
+        launched.release(options(ground, job, network=bool(namespace), barrier=barrier))
     except BaseException:
         launched.abandon()
         process.kill()

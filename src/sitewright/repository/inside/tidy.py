@@ -16,8 +16,8 @@ import sys
 import time
 
 REPOSITORY = "/repo.git"
-PUSHES = "refs/sitewright/pushes"
-OLD_PUSH_SECONDS = 6 * 3600
+PASSING = ("refs/sitewright/pushes", "refs/sitewright/fetching")
+OLD_SECONDS_OF_PASSING = 6 * 3600
 """No operation lasts so long: whoever pushed it was killed before it could take its reference back."""
 MOST_PACKS, MOST_LOOSE = 20, 2000
 OLD_SECONDS = 7 * 86400
@@ -40,11 +40,12 @@ def sweep() -> int:
 
 
 def expire(now: float) -> int:
-    """Hidden references of pushes that nobody follows any more; how many. Packed ones have no age: what they lead to is young enough to
+    """Hidden references of pushes and fetches that have ended somehow; how many. Packed ones have no age: what they lead to is young enough to
     stay without them."""
-    old = [line.rpartition(" ")[2] for line in packed() if f" {PUSHES}" in line]
-    for folder, _, names in os.walk(PUSHES):
-        old += [f"{folder}/{name}" for name in names if now - os.lstat(os.path.join(folder, name)).st_mtime > OLD_PUSH_SECONDS]
+    hidden = tuple(f"{place}/" for place in PASSING)
+    old = [name for name in (line.rpartition(" ")[2] for line in packed()) if name.startswith(hidden)]
+    for folder, _, names in (found for place in PASSING for found in os.walk(place)):
+        old += [f"{folder}/{name}" for name in names if now - os.lstat(os.path.join(folder, name)).st_mtime > OLD_SECONDS_OF_PASSING]
     for name in old:
         subprocess.run(("/usr/bin/git", "update-ref", "-d", name), stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return len(old)
