@@ -40,8 +40,8 @@ def sweep() -> int:
 
 
 def expire(now: float) -> int:
-    """Hidden references of pushes and fetches that have ended somehow; how many. Packed ones have no age: what they lead to is young enough to
-    stay without them."""
+    """Hidden references of pushes and fetches that have ended somehow; how many. Packed ones have no age: what they lead to is young
+    enough to stay without them."""
     hidden = tuple(f"{place}/" for place in PASSING)
     old = [name for name in (line.rpartition(" ")[2] for line in packed()) if name.startswith(hidden)]
     for folder, _, names in (found for place in PASSING for found in os.walk(place)):
