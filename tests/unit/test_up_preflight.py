@@ -80,3 +80,9 @@ def test_a_taken_port_of_the_door_stops_nobody() -> None:
     (finding,) = check(replace(GOOD, ssh_port=2222, ssh_problem="in use by sshd (process 9)"))
     assert (finding.code, finding.weight) == ("ssh-port", Weight.WEAKER)
     assert "SITEWRIGHT_SSH_PORT" in finding.resolution
+
+
+def test_what_only_copying_files_needs_stops_nobody() -> None:
+    (finding,) = check(replace(GOOD, missing=("rsync",), can_install=False))
+    assert (finding.code, finding.weight) == ("files-packages", Weight.WEAKER)
+    assert [one.code for one in blocking(check(replace(GOOD, missing=("git", "rsync"), can_install=False)))] == ["packages"]

@@ -75,8 +75,9 @@ def _place(facts: Facts) -> list[Finding]:
 
 def _tools(facts: Facts) -> list[Finding]:
     found: list[Finding] = []
-    if facts.missing and not facts.can_install:
-        names = " ".join(facts.missing)
+    needed = [name for name in facts.missing if name not in facts.spared]
+    if needed and not facts.can_install:
+        names = " ".join(needed)
         found.append(_stop("packages", f"System packages are missing: {names}.", f"Run `sudo apt-get install -y {names}` and start again."))
     if facts.python_unreachable:
         found.append(
@@ -109,6 +110,16 @@ def _tools(facts: Facts) -> list[Finding]:
 def check(facts: Facts) -> tuple[Finding, ...]:
     """Everything that keeps the platform from starting, then what is weaker than it could be."""
     found = _place(facts) + _tools(facts)
+    if lacking := [name for name in facts.missing if name in facts.spared]:
+        names = " ".join(lacking)
+        found.append(
+            Finding(
+                "files-packages",
+                Weight.WEAKER,
+                f"Without {names} nobody copies files into sites by sftp, scp or rsync.",
+                f"Run `sudo apt-get install -y {names}`.",
+            )
+        )
     if facts.ssh_problem and not facts.other_up:
         found.append(
             Finding(

@@ -17,7 +17,7 @@ from sitewright.ssh.host_keys import ensure_host_key
 from sitewright.system import priority
 from sitewright.system.accounts import is_root
 from sitewright.system.files import write_atomic
-from sitewright.system.processes import check_blocking
+from sitewright.system.processes import CommandFailedError, check_blocking
 from sitewright.up import prepare
 from sitewright.up.health import connect_address
 from sitewright.up.leftovers import end_leftovers, lock_holder, parts, take_lock
@@ -26,7 +26,7 @@ from sitewright.up.present import present
 from sitewright.up.processes import part_environment, plan, supervisor_argv, write_plan
 from sitewright.up.reach import ROOT, reachable_program, unbind
 from sitewright.up.screen import Screen
-from sitewright.up.survey import survey, with_its_door
+from sitewright.up.survey import Facts, survey, with_its_door
 
 SETUP_SECONDS = 120.0
 
@@ -43,7 +43,7 @@ def look(settings: Settings, screen: Screen) -> None:
     facts = survey(settings)
     if facts.missing and facts.can_install and not blocking(check(facts)):
         with screen.step(f"Installing system packages: {', '.join(facts.missing)}"):
-            prepare.install_packages(facts.missing)
+            _install(facts)
         facts = survey(settings)
     findings = check(facts)
     for finding in findings:
@@ -54,6 +54,15 @@ def look(settings: Settings, screen: Screen) -> None:
             "The platform was not started; nothing was changed.",
             details=f"{len(stops)} thing{'s' * (len(stops) > 1)} to put right, see above.",
         )
+
+
+def _install(facts: Facts) -> None:
+    """Raises CommandFailedError when something is missing then without which it does not start."""
+    try:
+        prepare.install_packages(facts.missing)
+    except CommandFailedError:
+        if set(facts.missing) - facts.spared:
+            raise
 
 
 def take_over(settings: Settings, screen: Screen) -> None:

@@ -27,6 +27,8 @@ PACKAGES = (
     ("systemd", "/lib/systemd/systemd-socket-proxyd"),
 )
 """(Debian package, program that proves it is there)."""
+FOR_FILES = frozenset({"openssh-client", "openssh-sftp-server", "rsync"})
+"""Only scp, sftp and rsync into sites need them: the platform starts without."""
 ROOT_ONLY = frozenset({"nftables", "iproute2"})
 
 
@@ -50,6 +52,8 @@ class Facts:
     engine: str
     user_network: bool
     """Whether an ordinary user's sandboxes can have a network (slirp4netns is there)."""
+    spared: frozenset[str] = FOR_FILES
+    """Packages without which it starts."""
     ssh_port: int = 0
     ssh_problem: str = ""
     """Why the SSH door cannot listen."""
