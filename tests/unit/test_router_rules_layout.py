@@ -40,7 +40,7 @@ def test_a_channel_without_rules_has_no_trace_of_them(table):
     ("route", "kind", "there"),
     [
         (ChannelRoute(A, ("alice.test",), public=Path("/p")), "static", {"shown", "held"}),
-        (ChannelRoute(A, ("alice.test",), public=Path("/p"), changeable=True), "static", {"shown", "held"}),
+        (ChannelRoute(A, ("alice.test",), public=Path("/p"), changeable=True), "loose", {"shown", "held"}),
         (ChannelRoute(A, ("alice.test",), sockets=(Path("/s"),)), "app", set()),
         (ChannelRoute(A, ("alice.test",), sockets=(Path("/s"),), public=Path("/p")), "mixed", {"files", "held"}),
         (ChannelRoute(A, ("alice.test",), public=Path("/p"), presence=Presence.ASLEEP), "asleep", {"files", "held", "asleep"}),

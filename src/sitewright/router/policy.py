@@ -36,8 +36,9 @@ def is_ruled(route: ChannelRoute) -> bool:
 
 
 def spelt(route: ChannelRoute) -> str:
-    """The folder's name: `asleep.none.0.0.0`, `mixed.cookie.64.20.10`; `static…` for files alone, where there are rules."""
-    kind = "asleep" if route.presence is Presence.ASLEEP else "static" if not route.sockets else "app" if route.public is None else "mixed"
+    """The folder's name: `asleep.none.0.0.0`, `mixed.cookie.64.20.10`; for files alone, where there are rules, `static…` or `loose…`."""
+    files = "loose" if route.changeable else "static"
+    kind = "asleep" if route.presence is Presence.ASLEEP else files if not route.sockets else "app" if route.public is None else "mixed"
     visits = route.visits
     numbers = (
         tier(visits.connections, CONNECTION_TIERS),

@@ -206,6 +206,8 @@ def render_config(config: RouterConfig) -> str:
         values[f"{name}_files"] = values[f"{name}_root"] + "\n" + _lines(12, _FILE_ANSWERS)
     held = (f"root {config.run}/r/$host/held;", _CAREFULLY % config.run, *_RULED_ANSWERS, "js_header_filter pages.headers;")
     values["ruled_files"] = _lines(12, held)
+    bare = (f"root {config.run}/r/$host/held;", _WITHOUT_SYMLINKS, *_RULED_ANSWERS)
+    values["ruled_plain_files"] = _lines(12, (*bare, "if ($rule_headers) { js_header_filter pages.headers; }"))
     values["ruled_headers"] = _lines(12, ("if ($rule_headers) { js_header_filter pages.headers; }",))
     values["tenant_ruled_files"] = values["tenant_root"] + "\n" + _lines(12, _RULED_ANSWERS)
     values["plain_files"] = _lines(12, (f"root {config.run}/r/$host/public;", _WITHOUT_SYMLINKS, *_FILE_ANSWERS))

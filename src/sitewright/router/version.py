@@ -32,7 +32,7 @@ from sitewright.router.policy import is_ruled, is_special, spelt
 from sitewright.router.rules.compile import compiled
 from sitewright.system.accounts import is_root
 
-_LAYOUT = "5"
+_LAYOUT = "6"
 
 
 SHARED = "shared."

@@ -308,3 +308,25 @@ def test_a_thousand_rules_are_as_quick_as_one(router, static):
         assert router.get(host, f"/old/{number}").headers["location"] == f"/new/{number}"
     assert router.get(host, "/rest/x").headers["location"] == "/x"
     assert router.get(host, "/old/1000").status == 404
+
+
+def test_more_headers_than_an_answer_can_hold_are_cut_not_broken(router, static):
+    own = {f"/{'*' if place == 0 else 'a/*'}": {f"X-{place}-{number}": "v" * 1000 for number in range(10)} for place in range(2)}
+    host = static("wide", rules(headers=own), a__x_html="x")
+    found = router.get(host, "/a/x.html")
+    assert found.status == 200
+    there = [name for name in found.headers if name.startswith(("X-0", "X-1"))]
+    assert 8 <= len(there) <= 12
+    assert all(found.headers[name] == "v" * 1000 for name in there)
+
+
+def test_a_folder_that_its_site_could_replace_is_opened_with_care(router):
+    page_rules = rules(to("/old", "/new"), headers={"/*": {"X-Own": "yes"}})
+    public = router.public("mine", index_html="mine", page_html="page")
+    (public / "own.txt").symlink_to("page.html")
+    for changeable in (False, True):
+        host = f"care{changeable}.example.test".lower()
+        router.route(host, public=public, changeable=changeable, rules=page_rules)
+        assert (router.get(host).text, router.get(host, "/page").text, router.get(host).headers["x-own"]) == ("mine", "page", "yes")
+        assert router.get(host, "/own.txt").text == "page"
+        assert router.get(host, "/old").headers["location"] == "/new"

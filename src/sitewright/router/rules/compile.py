@@ -10,7 +10,7 @@ and a last `\\n`::
     <node>*<ending>  a list: what follows, if it ends so
     r<number>        a redirect as JSON        s status, f force, t texts and names in turns, n places of names, w where the rest begins,
                                                q query, e elsewhere
-    h<number>        headers as JSON
+    h<number>        headers                   names and values in turns, U+001F between them, which no header holds
 
 A path is met by at most one node for each arrangement of `:name` among its segments, and there are 16 arrangements at most; so looking
 for it takes time linear in its length, whatever the rules are.
@@ -33,6 +33,7 @@ from sitewright.errors import InvalidValueError
 
 MAGIC = b"SWR1"
 HEAD_BYTES = 16
+BETWEEN = "\x1f"
 _SEEDS = 8
 MOST_IN_A_BUCKET = 8 * 1024
 """Bytes beside the longest record: whoever wrote rules that meet in one place gets another seed."""
@@ -77,7 +78,7 @@ def _file(rules: PageRules) -> bytes:
         pattern = _allowed(check_headers, header)
         if pattern is not None:
             _place(nodes, pattern, f"h{number}")
-            records[f"h{number}"] = _json([list(pair) for pair in header.headers])
+            records[f"h{number}"] = BETWEEN.join(text for pair in header.headers for text in pair)
     records["/"] = _spelt(root) + "|" + _encoded(rules.not_found)
     for node in nodes:
         for text, child in node.below.items():

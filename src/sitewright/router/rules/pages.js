@@ -4,7 +4,7 @@
 // thousand. Nothing in it is code or a pattern language. Whatever is wrong with it, the request goes on as if there were no rules.
 import fs from 'fs';
 
-const HEAD = 16, FIRST = 4096, MOST_NODES = 16, MOST_HEADERS = 60, MOST_HEADER_BYTES = 12288, LONGEST_PATH = 4096;
+const HEAD = 16, FIRST = 4096, MOST_NODES = 16, MOST_HEADERS = 60, MOST_HEADER_BYTES = 12288, LONGEST_PATH = 4096, BETWEEN = '\x1f';
 const HIDDEN = /\/\.(?!well-known(?:\/|$))|\.(?:php[0-9]?|phtml|phar|phps)(?:\/|$)/i;
 
 // The table in an open file; its first 4 KiB are read at once, and most files have no more.
@@ -199,25 +199,30 @@ function chosen(r, table, numbers, segments) {
     return undefined;
 }
 
-// Headers of matching rules; the later one of a name wins, an empty one takes it away.
+// Headers of matching rules, names and values in turns; the later one of a name wins, an empty one takes it away.
 function headersOf(r, table, numbers) {
-    if (!numbers.length) {
-        return;
-    }
-    const merged = {};
+    const places = {}, kept = [];
     numbers.sort(ascending).forEach((number) => {
-        JSON.parse(find(table, 'h' + number)).forEach((pair) => { merged[pair[0].toLowerCase()] = pair; });
+        const texts = find(table, 'h' + number).split(BETWEEN);
+        for (let at = 0; at + 1 < texts.length; at += 2) {
+            const name = texts[at].toLowerCase();
+            if (places[name] === undefined) {
+                places[name] = kept.push(texts[at], texts[at + 1]) - 1;
+            } else {
+                kept[places[name]] = texts[at + 1];
+            }
+        }
     });
-    let room = MOST_HEADER_BYTES;
-    const kept = Object.keys(merged).map((name) => merged[name]).slice(0, MOST_HEADERS).filter((pair) => {
-        room -= pair[0].length + pair[1].length;
-        return pair[1] !== '' && room > 0;
-    });
-    if (kept.length) {
-        r.variables.rule_headers = JSON.stringify(kept);
+    let sent = '';
+    for (let at = 0; at < kept.length && at < 2 * MOST_HEADERS; at += 2) {
+        const piece = kept[at] + BETWEEN + kept[at + 1] + BETWEEN;
+        if (kept[at + 1] && sent.length + piece.length <= MOST_HEADER_BYTES) {
+            sent += piece;
+        }
     }
-    if (merged['cache-control'] && merged['cache-control'][1]) {
-        r.variables.file_life = '';
+    if (sent) {
+        r.variables.rule_headers = sent;
+        r.variables.file_life = kept[places['cache-control']] ? '' : 'no-cache';
     }
 }
 
@@ -235,21 +240,26 @@ function kindOf(r) {
     }
 }
 
+function filesAlone(kind) {
+    return kind === 'static' || kind === 'loose';
+}
+
 // Where the request goes on without a rule.
 function onward(r, kind) {
     if (kind === '') {
         // The rules have gone since nginx saw them: it looks again. Hidden files are shown to nobody meanwhile.
         return HIDDEN.test(r.uri) ? 'absent' : 'other';
     }
-    if (kind === 'static') {
-        return r.method === 'GET' || r.method === 'HEAD' ? (HIDDEN.test(r.uri) ? 'absent' : 'ruled_static') : 'refused';
+    if (filesAlone(kind)) {
+        const shown = kind === 'static' ? 'ruled_plain' : 'ruled_static';
+        return r.method === 'GET' || r.method === 'HEAD' ? (HIDDEN.test(r.uri) ? 'absent' : shown) : 'refused';
     }
     r.variables.ruled_next = (kind === 'asleep' ? 'wake_' : 'kept_') + r.variables.kept_lane;
     return kind !== 'app' && r.variables.files_or_lane === 'mixed' ? 'ruled_mixed' : r.variables.ruled_next;
 }
 
 function apply(r, kind, plain, rule) {
-    const files = plain === 'ruled_static' || plain === 'ruled_mixed';
+    const files = plain.startsWith('ruled_');
     r.variables.rule_target = rule.address;
     r.variables.rule_status = String(rule.status);
     if (rule.onward) {
@@ -261,7 +271,7 @@ function apply(r, kind, plain, rule) {
         r.variables.ruled_next = 'rule_missing';
         return (rule.force || !files) && plain !== 'refused' ? 'rule_missing' : plain;
     }
-    if (kind === 'static') {
+    if (filesAlone(kind)) {
         r.variables.ruled_next = 'rule_file';
         return rule.force || plain === 'absent' ? 'rule_file' : plain;
     }
@@ -300,15 +310,15 @@ function decide(r) {
 
 // The answer's own headers, once its head is known.
 function headers(r) {
-    const own = r.headersOut;
-    JSON.parse(r.variables.rule_headers || '[]').forEach((pair) => {
-        const name = pair[0], value = pair[1];
-        if (name.toLowerCase() === 'set-cookie') {
+    const own = r.headersOut, texts = r.variables.rule_headers.split(BETWEEN);
+    for (let at = 0; at + 1 < texts.length; at += 2) {
+        const name = texts[at], value = texts[at + 1], lower = name.toLowerCase();
+        if (lower === 'set-cookie') {
             own[name] = (own[name] || []).concat([value]);
-        } else if (name.toLowerCase() !== 'cache-control' || own[name] === undefined) {
+        } else if (lower !== 'cache-control' || own[name] === undefined) {
             own[name] = value;
         }
-    });
+    }
 }
 
 export default { decide, headers };
