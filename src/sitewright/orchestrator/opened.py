@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sitewright.bus.messages import ExecOpen
 from sitewright.domain.desired import DesiredChannel
@@ -87,6 +88,11 @@ class Openings:
 
     async def _files(self, request: ExecOpen) -> Opened:
         desired = self._live(request.channel_id)
+        if not Path(request.argv[0]).exists():
+            raise ConflictError(
+                f"{as_told(told_program(request.argv))} is not installed on this machine.",
+                resolution="Whoever runs it installs openssh-client, openssh-sftp-server and rsync; `sitewright doctor` says so.",
+            )
         settings = self._tools.settings
         make_folders(settings, desired)
         talk = await self._tools.engine.converse(files_spec(settings, desired, request.argv, new_id()))

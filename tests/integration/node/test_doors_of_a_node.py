@@ -131,6 +131,8 @@ async def test_files_are_a_live_channels_and_copied_without_variables_or_network
     assert b"eth0" not in output
     page = node.settings.paths.live_folder(desired.site_id, desired.channel) / "page.html"
     assert page.read_text() == "hello\n"
+    with pytest.raises(ConflictError, match="rsink is not installed"):
+        await alice.run(desired, "/usr/bin/rsink", files=True)
     released = site()
     await node.orchestrator.put(released)
     with pytest.raises(ConflictError, match="runs releases"):
