@@ -280,6 +280,10 @@ KWARGS = {
     "plan": "nonsense",
     "tab": "settings",
     "mark": "nonsense",
+    "number": "1",
+    "build_id": "{build}",
+    "delivery_id": "{delivery}",
+    "preview_id": "{preview}",
 }
 
 
@@ -317,6 +321,10 @@ def everything():
         list(Operation.objects.values_list("state", "cancel_asked")),
         list(Channel.objects.order_by("id").values()),
         list(Team.objects.order_by("id").values()),
+        list(Site.objects.order_by("id").values()),
+        list(Connection.objects.values()),
+        Delivery.objects.count(),
+        list(PullRequest.objects.values()),
     )
 
 
@@ -335,6 +343,13 @@ FORM = {
     "affinity": "cookie",
     "max_surge": "2",
     "plan": "small",
+    "who": "owner",
+    "until": "2999-01-01T00:00",
+    "channel": "staging",
+    "branch": "other",
+    "url": "https://git.example.org/bob/notes.git",
+    "makes": "branches",
+    "days": "7",
 }
 
 

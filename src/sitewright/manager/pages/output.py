@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from sitewright.bus.messages import LogLine, LogPage
 from sitewright.errors import UnavailableError
 from sitewright.manager.api.logs import follow
 from sitewright.manager.api.streams import stream
+from sitewright.manager.pages.colours import plain
 from sitewright.manager.sites import logs
 
 
@@ -25,7 +27,12 @@ def shown(source: logs.LogSource, goes_on: str, **parameters: str) -> dict[str, 
     except UnavailableError as error:
         page, unavailable = LogPage(), error
     address = "" if page.ended else f"{goes_on}?{urlencode({**parameters, 'cursor': page.cursor})}"
-    return {"lines": [_row(line) for line in page.lines], "stream": address, "unavailable": unavailable}
+    return {"lines": rows_of(page.lines), "stream": address, "unavailable": unavailable}
+
+
+def rows_of(lines: Iterable[LogLine]) -> list[dict[str, object]]:
+    """Lines as parts/log.html draws them."""
+    return [_row(line) for line in lines]
 
 
 def _row(line: LogLine) -> dict[str, object]:
@@ -41,6 +48,6 @@ def streamed(request: HttpRequest, source: logs.LogSource) -> StreamingHttpRespo
 def as_file(source: logs.LogSource, name: str) -> HttpResponse:
     """The lines as text to keep, times in UTC. Raises UnavailableError."""
     lines = logs.read_all(source)
-    text = "".join(f"{datetime.fromtimestamp(line.at, tz=UTC):%Y-%m-%dT%H:%M:%SZ} {line.source} {line.text}\n" for line in lines)
+    text = "".join(f"{datetime.fromtimestamp(line.at, tz=UTC):%Y-%m-%dT%H:%M:%SZ} {line.source} {plain(line.text)}\n" for line in lines)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from sitewright.manager.durations import passed
 from sitewright.manager.pages.assets import built_file
+from sitewright.manager.pages.colours import coloured
 
 register = template.Library()
 
@@ -186,6 +187,12 @@ def took(step: object) -> str:
 
 
 @register.filter
+def seconds(value: float) -> str:
+    """A length of time: `4.2 s`, `38 s`, `12 min`."""
+    return f"{value:.1f} s" if value < 10 else f"{value:.0f} s" if value < 120 else passed(value)
+
+
+@register.filter
 def size(value: float | None) -> str:
     """Bytes for people: `812 B`, `14 KB`, `3.2 MB`, `1.5 GB` (of 1024)."""
     amount = float(value or 0)
@@ -194,6 +201,12 @@ def size(value: float | None) -> str:
             return f"{amount:.1f} {unit}" if unit == "MB" and amount < 10 else f"{amount:.0f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GB"
+
+
+@register.filter
+def ansi(text: str) -> SafeString:
+    """A line of output with the colours that a program gave it."""
+    return coloured(str(text))
 
 
 @register.filter

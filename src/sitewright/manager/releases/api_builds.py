@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Status
 from ninja.params.functions import Query
 
-from sitewright.builder.cyclonedx import cyclonedx
-from sitewright.bus.messages import Artefacts, BuildQuery, BuildSearch, CacheQuery, CacheReport, LogPage
+from sitewright.bus.messages import CacheReport
 from sitewright.domain.states import BuildState, Role
-from sitewright.errors import ConflictError, ForbiddenError, NotFoundError
+from sitewright.errors import ForbiddenError, NotFoundError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.api.auth import person
 from sitewright.manager.api.logs import LogLineOut, LogPageOut
 from sitewright.manager.api.paging import USUAL, page
-from sitewright.manager.audit.services import trail
-from sitewright.manager.bus import NodeClient
-from sitewright.manager.operations.access import operation_to_change
-from sitewright.manager.operations.models import Operation
 from sitewright.manager.operations.schemas import Accepted, operation_out
-from sitewright.manager.operations.services import cancel
+from sitewright.manager.releases import asking
 from sitewright.manager.releases.access import builds_for
 from sitewright.manager.releases.models import Build
 from sitewright.manager.releases.schemas_builds import ArtefactList, BuildList, BuildOut, CachesOut, ComponentOut, QueueList, build_out
-from sitewright.manager.runtime import runtime
 from sitewright.manager.sites.api.channel import ANY_CHANNEL, asked_channel
-from sitewright.manager.sites.models import Channel
 
 router = Router(tags=["builds"])
 sites_router = Router(tags=["builds"])
 
-SECONDS = 10.0
 MOST_QUEUED = 200
 
 
@@ -67,11 +58,7 @@ def get_build(request: HttpRequest, build_id: str) -> BuildOut:
 def cancel_build(request: HttpRequest, build_id: str) -> Status[Accepted]:
     """Cancel what it is built for; what was online stays online."""
     build = build_for(person(request), build_id, Role.DEVELOPER)
-    rows = Operation.objects.filter(site=build.channel.site, params__found__build__build=build.id)
-    operation = rows.order_by("-created_at").first()
-    if operation is None:
-        raise ConflictError("This build is over already.")
-    operation = cancel(operation_to_change(person(request), operation.id))
+    operation = asking.cancel_build(person(request), build)
     return Status(202, Accepted(operation=operation_out(operation)))
 
 
@@ -79,11 +66,9 @@ def cancel_build(request: HttpRequest, build_id: str) -> Status[Accepted]:
 def list_artefacts(request: HttpRequest, build_id: str, format: Literal["", "cyclonedx"] = "") -> Any:
     """What it installed and from where; with `format=cyclonedx` as a CycloneDX document."""
     build = build_for(person(request), build_id)
-    found = NodeClient(runtime().bus, build.node).ask("build.artefacts", BuildQuery(build_id=build.id), Artefacts, SECONDS)
     if format == "cyclonedx":
-        at = (build.finished_at or build.created_at).timestamp()
-        written = json.dumps(cyclonedx(found, build.channel.site.name, str(build.release_number), at), ensure_ascii=False)
-        return HttpResponse(written, content_type="application/vnd.cyclonedx+json")
+        return HttpResponse(asking.as_cyclonedx(build), content_type="application/vnd.cyclonedx+json")
+    found = asking.artefacts(build)
     items = [
         ComponentOut(name=one.name, version=one.version, purl=one.purl, origin=one.origin, digest=one.digest) for one in found.components
     ]
@@ -100,8 +85,7 @@ def search_build_log(
 ) -> LogPageOut:
     """The lines of its log that hold *text*, whatever the case; with the answer's *cursor* the search goes on."""
     build = build_for(person(request), build_id)
-    asked = BuildSearch(build_id=build.id, text=text, limit=limit, cursor=cursor)
-    found = NodeClient(runtime().bus, build.node).ask("build.search", asked, LogPage, SECONDS)
+    found = asking.search(build, text, limit, cursor)
     lines = [LogLineOut(at=line.at, source=line.source, text=line.text) for line in found.lines]
     return LogPageOut(lines=lines, cursor=found.cursor, ended=found.ended)
 
@@ -120,18 +104,15 @@ def list_builds(request: HttpRequest, name: str, cursor: str = "", limit: int = 
 @sites_router.get("/{name}/caches", response=CachesOut, operation_id="getCaches")
 def get_caches(request: HttpRequest, name: str) -> CachesOut:
     """What the caches of its builds take."""
-    return _caches(asked_channel(request, name, ""), clear=False)
+    return _caches(asking.caches(asked_channel(request, name, "")))
 
 
 @sites_router.post("/{name}/caches/clear", response=CachesOut, operation_id="clearCaches")
 def clear_caches(request: HttpRequest, name: str) -> CachesOut:
     """Delete them; the next build takes longer."""
     channel = asked_channel(request, name, "", Role.DEVELOPER)
-    trail(person(request), "site.caches.cleared", channel.site_id, channel.site.name)
-    return _caches(channel, clear=True)
+    return _caches(asking.clear_caches(person(request), channel))
 
 
-def _caches(channel: Channel, *, clear: bool) -> CachesOut:
-    asked = CacheQuery(site_id=channel.site_id, number=channel.site.number, clear=clear)
-    found = NodeClient(runtime().bus, channel.node).ask("cache.report", asked, CacheReport, SECONDS)
+def _caches(found: CacheReport) -> CachesOut:
     return CachesOut(bytes=found.bytes, limit_bytes=found.limit_bytes)

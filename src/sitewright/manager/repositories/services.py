@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
+from sitewright.domain.channel import Previews
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.states import Role
 from sitewright.errors import InvalidValueError, NotFoundError
@@ -125,6 +126,12 @@ def fetch(user: User, site: Site) -> Operation:
     connection = connection_of(site)
     trail(user, "repository.fetch", site.id, site.name)
     return ask_sync(connection, Why(f"{user.email} asked for it", again=True), user)
+
+
+def settle_previews(user: User, site: Site, makes: Previews, days: int) -> None:
+    """Of what previews are made from now on, and after how many days without news they go."""
+    Site.objects.filter(id=site.id).update(previews=makes.value, preview_days=days)
+    trail(user, "previews.set", site.id, site.name, previews=makes.value, preview_days=days)
 
 
 def connection_of(site: Site) -> Connection:

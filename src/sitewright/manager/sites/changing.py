@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sitewright.bus.messages import Ack, ChannelQuery
+from sitewright.domain.events import as_told
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Power
 from sitewright.errors import ConflictError, EngineError, InvalidValueError
@@ -16,7 +17,7 @@ from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import protection
 from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.scale import Asked, merged, wanted_memory
-from sitewright.manager.sites.services import production
+from sitewright.manager.sites.services import LONGEST_WHY, production
 from sitewright.manager.sites.settled import Wish, fields_of
 from sitewright.manager.teams.plans import allowance_for
 from sitewright.manager.teams.services import check_room
@@ -55,16 +56,20 @@ def configure(user: User, site: Site, wish: Wish, key: str = "", channel: Channe
     return submit(Ask(OperationKind.CONFIGURE, site, user, {"fields": fields}, key, channel))
 
 
-def rollback(user: User, site: Site, number: int | None = None, key: str = "", channel: Channel | None = None) -> Operation:
-    """Return to a release; without a *number* to the one before. Raises NotFoundError, ConflictError, ForbiddenError."""
+def rollback(
+    user: User, site: Site, number: int | None = None, key: str = "", channel: Channel | None = None, why: str = ""
+) -> Operation:
+    """Return to a release; without a *number* to the one before. *why* is told in the timeline. Raises NotFoundError, ConflictError,
+    ForbiddenError."""
     before = known(user, key, OperationKind.ROLLBACK)
     if before is not None:
         return before
     channel = channel or production(site)
     protection.check(user, channel, OperationKind.ROLLBACK)
     target = release_to_return_to(channel, number)
-    trail(user, "site.rollback", site.id, site.name, release=target.number, channel=channel.name)
-    return submit(Ask(OperationKind.ROLLBACK, site, user, {"release": target.number}, key, channel))
+    why = as_told(why.strip(), LONGEST_WHY)
+    trail(user, "site.rollback", site.id, site.name, release=target.number, channel=channel.name, why=why)
+    return submit(Ask(OperationKind.ROLLBACK, site, user, {"release": target.number, "why": why}, key, channel))
 
 
 def end_trial(user: User, site: Site, kind: OperationKind, key: str = "", channel: Channel | None = None) -> Operation:

@@ -87,7 +87,7 @@ def stack_of(blueprint: Mapping[str, Any]) -> str:
 @dataclass(frozen=True, slots=True)
 class ReleaseRow:
     """One release in a list. ``origin`` says where the code came from; ``kept``: the site can return to it; ``trial`` what became of it
-    on trial, and why."""
+    on trial, and why. ``changes``: {"files", "added", "removed"} since the one before; ``adopted`` is `release 3 of “staging”`."""
 
     id: str
     number: int
@@ -97,6 +97,14 @@ class ReleaseRow:
     kept: bool
     trial: str
     reason: str
+    commit: str
+    subject: str
+    author: str
+    build: str
+    build_seconds: float
+    changes: Mapping[str, int]
+    adopted: str
+    gone_at: datetime | None
 
 
 def release_rows(releases: Iterable[Release], kept: frozenset[str]) -> Sequence[ReleaseRow]:
@@ -111,9 +119,26 @@ def release_rows(releases: Iterable[Release], kept: frozenset[str]) -> Sequence[
             kept=release.id in kept,
             trial=release.trial,
             reason=release.trial_reason,
+            commit=release.commit,
+            subject=release.subject,
+            author=release.author.partition(" <")[0] or (release.created_by.email if release.created_by else ""),
+            build=release.build_id or "",
+            build_seconds=release.build_seconds,
+            changes=_changes(release),
+            adopted=_adopted(release),
+            gone_at=release.gone_at,
         )
         for release in releases
     ]
+
+
+def _changes(release: Release) -> Mapping[str, int]:
+    return release.changes if release.changes and "files" in release.changes else {}
+
+
+def _adopted(release: Release) -> str:
+    original = release.adopted_from
+    return f"release {original.number} of “{original.channel.name}”" if original else ""
 
 
 def _origin(release: Release) -> str:
@@ -127,4 +152,6 @@ def _origin(release: Release) -> str:
             return source.get("name", "") or f"archive {source.get('digest', '')[:10]}"
         case "folder":
             return "its folder"
+        case "commit":
+            return " ".join(part for part in (source.get("branch", ""), release.commit[:10]) if part)
     return release.droplet[:12] or "–"

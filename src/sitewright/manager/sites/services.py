@@ -14,7 +14,7 @@ from django.db.models import F
 from sitewright.bus.messages import CommitSource, Source, UploadSource
 from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.desired import Canary, Strategy
-from sitewright.domain.events import EventKind
+from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.names import EnvName, SiteName
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Mode
@@ -34,6 +34,7 @@ from sitewright.manager.teams.services import check_room
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LARGEST_VALUE = 64 * 1024
+LONGEST_WHY = 200
 """Characters of a variable's value; Linux passes at most 128 KiB a string."""
 
 
@@ -135,11 +136,12 @@ def check_name_free(name: SiteName) -> None:
 @dataclass(frozen=True, slots=True)
 class Way:
     """How a deploy takes over. ``percent`` of the requests go to it on trial (0: all, at once); ``strategy`` None is the channel's own;
-    ``replace``: it may come in the place of a release on trial."""
+    ``replace``: it may come in the place of a release on trial; ``why`` is told in the timeline."""
 
     percent: float = 0.0
     strategy: Strategy | None = None
     replace: bool = False
+    why: str = ""
 
 
 def way_params(way: Way) -> dict[str, Any]:
@@ -148,6 +150,8 @@ def way_params(way: Way) -> dict[str, Any]:
     params: dict[str, Any] = {"canary_slots": Canary.slots_of(way.percent)} if way.percent else {}
     if way.strategy is not None:
         params["strategy"] = way.strategy.value
+    if way.why:
+        params["why"] = as_told(way.why.strip(), LONGEST_WHY)
     return {**params, "replace": True} if way.replace else params
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.generic import RedirectView
 
-from sitewright.manager.sites.views import create, files, listing, logs, overview, running, settings
+from sitewright.manager.sites.views import channels, code, create, files, listing, logs, overview, releases, running, settings
 
 app_name = "sites"
 
@@ -34,8 +34,21 @@ urlpatterns = [
     path("sites/<slug:name>/settings/limits/", running.limits, name="limits"),
     path("sites/<slug:name>/settings/plan/", running.plan, name="plan"),
     path("sites/<slug:name>/scale/", running.scale, name="scale"),
-    path("sites/<slug:name>/releases/", running.releases, name="releases"),
-    path("sites/<slug:name>/rollback/", running.rollback, name="rollback"),
+    path("sites/<slug:name>/releases/", releases.show, name="releases"),
+    path("sites/<slug:name>/releases/<int:number>/", releases.one, name="release"),
+    path("sites/<slug:name>/rollback/", releases.rollback, name="rollback"),
+    path("sites/<slug:name>/promote/", releases.promote, name="promote"),
+    path("sites/<slug:name>/freeze/", releases.freeze, name="freeze"),
+    path("sites/<slug:name>/unfreeze/", releases.unfreeze, name="unfreeze"),
+    path("sites/<slug:name>/protect/", releases.protect, name="protect"),
+    path("sites/<slug:name>/channels/", channels.show, name="channels"),
+    path("sites/<slug:name>/channels/new/", channels.create, name="channel-new"),
+    path("sites/<slug:name>/channels/change/", channels.change, name="channel-change"),
+    path("sites/<slug:name>/channels/remove/", channels.remove, name="channel-remove"),
+    path("sites/<slug:name>/code/", code.show, name="code"),
+    path("sites/<slug:name>/code/publish/", code.publish, name="publish"),
+    path("sites/<slug:name>/code/stash/", code.stash, name="stash"),
+    path("sites/<slug:name>/code/discard/", code.discard, name="discard"),
     path("sites/<slug:name>/trial/<slug:action>/", running.trial, name="trial"),
     path("sites/<slug:name>/wake/", running.wake, name="wake"),
     path("sites/<slug:name>/power/<slug:action>/", settings.power, name="power"),

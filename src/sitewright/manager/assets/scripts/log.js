@@ -1,5 +1,7 @@
 // A live log: <div class="log" data-stream="address">. Lines come as server-sent events; what arrives within one frame is added at once,
 // and only the newest KEPT lines stay in the page.
+import { coloured } from "./colours.js";
+
 const KEPT = 5000;
 
 function row(line) {
@@ -10,7 +12,7 @@ function row(line) {
   source.className = "source";
   source.textContent = line.source;
   const text = document.createElement("span");
-  text.textContent = line.text;
+  text.append(...coloured(line.text));
   item.append(time, source, text);
   return item;
 }

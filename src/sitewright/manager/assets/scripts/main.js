@@ -2,6 +2,7 @@
 import htmx from "htmx.org";
 import { confirmations } from "./confirm.js";
 import { copyButtons } from "./copy.js";
+import { dialogs } from "./dialogs.js";
 import { dropZones } from "./drop.js";
 import { editors } from "./editor.js";
 import { logs } from "./log.js";
@@ -31,6 +32,7 @@ themeSwitch();
 menus();
 confirmations();
 copyButtons();
+dialogs();
 dropZones();
 editors();
 logs();

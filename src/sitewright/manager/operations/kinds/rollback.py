@@ -29,7 +29,7 @@ class Rollback:
         outcome = roll_out(context, {"release_id": release.id, "power": Power.ON.value, "commit": release.commit})
         if isinstance(outcome, Done):
             went_live(release)
-            happened(context.operation, EventKind.ROLLED_BACK, f"Returned to release {release.number}.")
+            happened(context.operation, EventKind.ROLLED_BACK, f"Returned to release {release.number}{_why(context)}.")
             return Done(f"Release {release.number}")
         return outcome
 
@@ -42,3 +42,9 @@ class Rollback:
 
     def check_cancel(self, operation: Operation) -> None:
         """Always possible."""
+
+
+def _why(context: Context) -> str:
+    """`: it was too loud`, as the end of a sentence; "" when nobody said."""
+    said = str(context.params.get("why") or "").rstrip(".")
+    return f": {said}" if said else ""

@@ -53,7 +53,9 @@ def scale(request: HttpRequest, name: str) -> HttpResponse:
     """Another number of copies of one process."""
     channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
-        changing.scale(person(request), channel.site, {request.POST.get("process", ""): {"count": _whole(request.POST, "count")}}, channel=channel)
+        changing.scale(
+            person(request), channel.site, {request.POST.get("process", ""): {"count": _whole(request.POST, "count")}}, channel=channel
+        )
     return back("sites:show", channel)
 
 
@@ -64,11 +66,11 @@ def limits(request: HttpRequest, name: str) -> HttpResponse:
     channel = asked(request, name, Role.DEVELOPER)
     with telling(request):
         processors = _number(request.POST, "processors")
-        asked = {
+        wanted = {
             "memory_mb": _whole(request.POST, "memory_mb"),
             "cpu_millicores": None if processors is None else round(processors * 1000),
         }
-        changing.scale(person(request), channel.site, {request.POST.get("process", ""): asked}, channel=channel)
+        changing.scale(person(request), channel.site, {request.POST.get("process", ""): wanted}, channel=channel)
         return back("sites:show", channel)
     return back("sites:settings", channel)
 

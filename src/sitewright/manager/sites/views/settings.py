@@ -96,7 +96,7 @@ def unset_variable(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def rename(request: HttpRequest, name: str) -> HttpResponse:
     """Move to another name."""
-    site = site_for(person(request), name, Role.DEVELOPER)
+    site = site_for(person(request), name, Role.OWNER)
     with telling(request):
         operation = services.rename(person(request), site, request.POST.get("name", "").strip())
         return redirect("operations:show", operation.id)
