@@ -38,7 +38,9 @@ PATIENCE_SECONDS = 10.0
 """So long a push waits for a manager that is not there."""
 FOLLOW_PATIENCE_SECONDS = 60.0
 AGAIN_SECONDS = 0.25
-FOLLOW_SECONDS = 10.0
+FOLLOW_SECONDS = 3.0
+ANSWER_SECONDS = 3.0
+"""A manager that was killed in between answers no more: whoever pushes hears of the next one this much later at most."""
 LONGEST_REASON = 160
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]|\x1b(?!\[[0-9;]*m)")
@@ -241,7 +243,7 @@ class Pushes:
             question = OperationFollow(operation=verdict.operation, cursor=cursor, wait_seconds=FOLLOW_SECONDS)
             try:
                 news = await self._bus.request(
-                    node_topic(self._settings.node, "follow"), question, OperationNews, timeout=FOLLOW_SECONDS + 10
+                    node_topic(self._settings.node, "follow"), question, OperationNews, timeout=FOLLOW_SECONDS + ANSWER_SECONDS
                 )
             except UnavailableError:
                 if self._clock.steady() - heard > FOLLOW_PATIENCE_SECONDS:
