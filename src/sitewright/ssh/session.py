@@ -13,7 +13,7 @@ from sitewright.bus.messages.doors import DoorOpen, DoorService
 from sitewright.bus.streams import ANY_NODE, ByteStream, far_end
 from sitewright.bus.subjects import DOOR, door_session
 from sitewright.domain.identity import new_id
-from sitewright.errors import SitewrightError
+from sitewright.errors import SitewrightError, UnavailableError
 from sitewright.ssh.asking import in_words
 from sitewright.ssh.library import EXTENDED_DATA_STDERR, SSHServerChannel, SSHServerSession
 from sitewright.ssh.limits import IDLE_SECONDS
@@ -38,7 +38,7 @@ class Valve:
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
         self._held = 0
-        self._ended = self._paused = False
+        self._ended = self._lost = self._paused = False
         self._changed = asyncio.Event()
         self.channel: Any = None
 
@@ -56,9 +56,16 @@ class Valve:
         self._ended = True
         self._changed.set()
 
+    def lose(self) -> None:
+        """Whoever sent it is gone. Unless they had said all, that is not the end: nobody shall take half of it for the whole."""
+        self._lost = not self._ended
+        self._changed.set()
+
     async def take(self) -> bytes:
-        """All that has come; b"" at the end."""
-        while not self._waiting:
+        """All that has come; b"" at the end. Raises UnavailableError when it broke off."""
+        while not self._waiting or self._lost:
+            if self._lost:
+                raise UnavailableError("The client is gone.")
             if self._ended:
                 return b""
             self._changed.clear()
@@ -168,7 +175,7 @@ class DoorSession(SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the contract
         """The client is gone, or all was said."""
-        self._input.end()
+        self._input.lose()
         self._writable.set()
         if self._work is not None:
             self._work.cancel()

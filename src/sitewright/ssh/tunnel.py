@@ -57,7 +57,7 @@ class Tunnel(SSHTCPSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the contract
         """Either side has closed."""
         self._visitor.channels -= 1
-        self._input.end()
+        self._input.lose()
         for task in self._work:
             task.cancel()
         self._visitor.spawn(self._stream.close())

@@ -271,6 +271,24 @@ async def test_when_the_client_is_killed_so_is_what_it_ran(lab: DoorLab) -> None
     assert not mark.exists()
 
 
+async def test_a_client_that_is_killed_has_not_said_all(lab: DoorLab) -> None:
+    """Half a file is not taken for a whole one."""
+    for number in range(5):
+        command = f"echo started; cat > part{number} && mv part{number} whole{number}"
+        argv = ["ssh", *lab.options(lab.key("alice")), "guestbook@127.0.0.1", command]
+        talk = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        assert talk.stdin
+        assert talk.stdout
+        assert await asyncio.wait_for(talk.stdout.readline(), 20) == b"started\n"
+        talk.stdin.write(b"half of it")
+        talk.kill()
+        await talk.wait()
+    async with asyncio.timeout(20):
+        while lab.tasks:
+            await asyncio.sleep(0.02)
+    assert not [path.name for path in (lab.folder / "guestbook").iterdir() if path.name.startswith("whole")]
+
+
 async def test_a_bus_that_is_away_is_said_so(lab: DoorLab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sitewright.ssh.asking.KEY_SECONDS", 1.0)
     key = lab.key("alice")
