@@ -56,9 +56,7 @@ def configure(user: User, site: Site, wish: Wish, key: str = "", channel: Channe
     return submit(Ask(OperationKind.CONFIGURE, site, user, {"fields": fields}, key, channel))
 
 
-def rollback(
-    user: User, site: Site, number: int | None = None, key: str = "", channel: Channel | None = None, why: str = ""
-) -> Operation:
+def rollback(user: User, site: Site, number: int | None = None, key: str = "", channel: Channel | None = None, why: str = "") -> Operation:
     """Return to a release; without a *number* to the one before. *why* is told in the timeline. Raises NotFoundError, ConflictError,
     ForbiddenError."""
     before = known(user, key, OperationKind.ROLLBACK)

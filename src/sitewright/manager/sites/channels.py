@@ -12,7 +12,6 @@ from django.db import IntegrityError, transaction
 
 from sitewright.bus.messages import CommitSource
 from sitewright.domain.channel import PRODUCTION, ChannelKind
-from sitewright.domain.desired import Strategy
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.names import ChannelName
 from sitewright.domain.operation import OperationKind
@@ -261,11 +260,6 @@ def _adoptable(target: Channel, source: Channel, number: int | None) -> Release:
     if target.release is not None and target.release.adopted_from_id == release.id:
         raise ConflictError(f"“{target.name}” runs release {release.number} of “{source.name}” already.")
     return release
-
-
-def usual_strategy(name: str) -> Strategy | None:
-    """For forms: "" is the channel's own."""
-    return Strategy(name) if name else None
 
 
 def address_of(channel: Channel) -> str:

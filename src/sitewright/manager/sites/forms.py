@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 SOURCES = (("template", "A template"), ("upload", "An archive"), ("git", "A git repository"))
+LATER = ("push", "Later, with git push")
 
 
 def _control(**attributes: str) -> dict[str, str]:
@@ -58,6 +59,9 @@ class CreateForm(SourceForm):
 
     def __init__(self, *args: Any, teams: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        source = self.fields["source"]
+        assert isinstance(source, forms.ChoiceField)
+        source.choices = [*SOURCES, LATER]
         field = self.fields["team"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(name, name) for name in teams]

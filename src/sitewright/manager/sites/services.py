@@ -33,8 +33,8 @@ from sitewright.manager.teams.models import Team
 from sitewright.manager.teams.services import check_room
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-LARGEST_VALUE = 64 * 1024
 LONGEST_WHY = 200
+LARGEST_VALUE = 64 * 1024
 """Characters of a variable's value; Linux passes at most 128 KiB a string."""
 
 

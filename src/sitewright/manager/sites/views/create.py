@@ -40,12 +40,15 @@ def create(request: HttpRequest) -> HttpResponse:
     teams = _teams(user)
     if request.method == "GET":
         wanted = request.GET.get("from", "template")
-        return _ask(request, CreateForm(teams=list(teams), initial={"source": wanted if wanted in MODES else "template"}))
+        return _ask(request, CreateForm(teams=list(teams), initial={"source": wanted if wanted in (*MODES, "push") else "template"}))
     form = CreateForm(request.POST, request.FILES, teams=list(teams))
     if not form.is_valid():
         return _ask(request, form, status=400)
     team = teams[form.cleaned_data["team"] or next(iter(teams))]
     try:
+        if form.cleaned_data["source"] == "push":
+            site = services.reserve_site(user, form.cleaned_data["name"].strip(), team)
+            return redirect("sites:code", site.name)
         source = source_of(user, form)
         new = NewSite(form.cleaned_data["name"].strip(), team, source, MODES[form.cleaned_data["source"]])
         site, _ = services.create_site(user, new)
