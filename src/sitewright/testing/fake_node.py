@@ -74,6 +74,8 @@ class Behaviour:
     sleep: str = "awake"
     """The stage of every channel; a wake makes it `awake`."""
     crons: tuple[ActualCron, ...] = ()
+    said: str = "Hello from the log"
+    """The one line of every log."""
 
 
 @dataclass
@@ -290,7 +292,7 @@ class FakeNode:
         if query.cursor:
             return LogPage(cursor=query.cursor, ended=True)
         source = "build" if query.build_id else "web.1"
-        return LogPage(lines=(LogLine(at=self.now, source=source, text="Hello from the log"),), cursor="1")
+        return LogPage(lines=(LogLine(at=self.now, source=source, text=self.behaviour.said),), cursor="1")
 
     async def _exec(self, opening: ExecOpen) -> Message:
         """A program that gives back what it gets, in capitals, until its input ends."""

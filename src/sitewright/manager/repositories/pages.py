@@ -25,6 +25,9 @@ from sitewright.manager.sites.views.overview import frame
 PER_PAGE = 20
 VENDORS = {Vendor.GITHUB: "GitHub", Vendor.GITLAB: "GitLab", Vendor.GITEA: "Gitea or Forgejo", Vendor.PLAIN: "any git address"}
 
+TYPED = ("url", "branch", "vendor", "api_url", "known_hosts")
+"""Fields of the form that are shown again."""
+
 
 @page
 @require_GET
@@ -36,6 +39,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
 def _page(request: HttpRequest, name: str, **more: Any) -> HttpResponse:
     site, context = frame(request, name, "code")
     context |= {"vendors": [(one.value, words) for one, words in VENDORS.items()], **_connection(request, site)}
+    held = context["connection"]
+    context["typed"] = {field: str(getattr(held, field, None) or "") for field in TYPED}
     context |= more
     return render(request, "repositories/connection.html", context, status=status_of(more["error"]) if "error" in more else 200)
 
