@@ -109,7 +109,7 @@ async def _serve(address: str, keys: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def foreign_server() -> AsyncIterator[ForeignServer]:
-    """One that runs until the end of this. It shows what is in temporary folders of tests."""
+    """One that runs until the end of this. It shows temporary folders: over HTTP by their names there, over SSH by whole paths."""
     name = f"swf{secrets.token_hex(3)}"
     place = secrets.randbelow(60) * 4
     here, there = f"{NETWORK}.{place + 1}", f"{NETWORK}.{place + 2}"
@@ -132,7 +132,7 @@ async def foreign_server() -> AsyncIterator[ForeignServer]:
         for line in lines:
             done = run_blocking(line.split())
             assert done.ok, line
-        roots = {"GIT_ROOT": str(max(Path(tempfile.gettempdir()).glob("swg-client-*"), key=lambda path: path.stat().st_mtime))}
+        roots = {"GIT_ROOT": tempfile.gettempdir()}
         argv = ("ip", "netns", "exec", name, sys.executable, "-m", __name__, there, str(keys))
         process = await asyncio.create_subprocess_exec(*argv, stdout=PIPE, env={**os.environ, **roots})
         assert process.stdout is not None

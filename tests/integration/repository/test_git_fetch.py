@@ -81,7 +81,7 @@ async def test_a_repository_that_is_larger_than_the_sites_may_be_is_not_kept() -
 async def test_a_password_opens_only_the_server_that_it_is_for(lab: GitLab, server: ForeignServer) -> None:
     other = await lab.work_tree("other")
     commit = (await lab.git("rev-parse", "HEAD", cwd=other)).output.strip()
-    address = f"http://{server.address}:{server.http_port}/other/.git"
+    address = f"http://{server.address}:{server.http_port}/{lab.folder.name}/other/.git"
     told = await fetched(lab, asking(lab, address))
     assert told.problem == "It does not let us in."
     told = await fetched(lab, asking(lab, address, credential=Credential(user="git", password="s3cret")))
@@ -115,7 +115,7 @@ async def test_a_deploy_key_opens_a_server_whose_key_is_known(lab: GitLab, serve
 async def test_a_site_is_built_from_a_private_address_with_a_token_in_it(lab: GitLab, server: ForeignServer, bench: Workbench) -> None:
     other = await lab.work_tree("other", **{"index.html": "private"})
     commit = (await lab.git("rev-parse", "HEAD", cwd=other)).output.strip()
-    place = f"{server.address}:{server.http_port}/other/.git"
+    place = f"{server.address}:{server.http_port}/{lab.folder.name}/other/.git"
     status = await bench.build(bench.request(GitSource(url=f"http://git:s3cret@{place}")))
     assert status.commit == commit, bench.log(status)
     assert "s3cret" not in bench.log(status)
