@@ -103,12 +103,15 @@ def recorded(source: Source) -> bool:
 
 
 def parent_for(channel: Channel) -> str:
-    """What a commit of the platform's own is put on top of; "" when the branch is not there or the node cannot say."""
+    """What a commit of the platform's own is put on top of; "" when the branch is not there or the node cannot say. Raises
+    UnavailableError when it may later."""
     if not channel.branch:
         return ""
     try:
         return branches.head(channel, channel.branch)
-    except SitewrightError:
+    except SitewrightError as error:
+        if not error.permanent:
+            raise
         return ""
 
 
