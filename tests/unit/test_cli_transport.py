@@ -26,6 +26,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self) -> None:
+        if self.path == "/only-first" and self.client_address in self.connections:
+            self.close_connection = True
+            return
         self.connections.add(self.client_address)
         if self.path == "/last":
             self.close_connection = True
@@ -81,6 +84,12 @@ def test_the_host_is_the_platforms_wherever_the_connection_goes(connection: Conn
 
 def test_questions_share_a_connection_until_the_other_side_closes_it(connection: Connection, server: ThreadingHTTPServer) -> None:
     for path in ("/a", "/b", "/last", "/c"):
+        assert connection.ask(get(path))[0] == 200
+    assert len(server.RequestHandlerClass.connections) == 2  # type: ignore[attr-defined]
+
+
+def test_a_kept_connection_that_is_closed_just_then_is_made_anew(connection: Connection, server: ThreadingHTTPServer) -> None:
+    for path in ("/a", "/only-first"):
         assert connection.ask(get(path))[0] == 200
     assert len(server.RequestHandlerClass.connections) == 2  # type: ignore[attr-defined]
 

@@ -69,8 +69,16 @@ class Connection:
     def ask(self, request: Request) -> tuple[int, bytes]:
         """See ``Transport``."""
         connection = self._kept = self._usable(self._kept)
+        reused = connection.sock is not None
         try:
-            answer = self._send(connection, request)
+            try:
+                answer = self._send(connection, request)
+            except http.client.RemoteDisconnected:
+                # The other side closed the kept connection just then.
+                if not (reused and _repeatable(request)):
+                    raise
+                connection.close()
+                answer = self._send(connection, request)
             return answer.status, answer.read()
         except BaseException:
             connection.close()
@@ -128,6 +136,12 @@ class Connection:
             # Whoever does not want a large body says so and closes; what was said can still be read.
             return connection.getresponse()
         return connection.getresponse()
+
+
+def _repeatable(request: Request) -> bool:
+    """Whether it does no harm to ask twice (RFC 9110, 9.2.2)."""
+    known = request.method in {"GET", "HEAD", "PUT", "DELETE"} or "Idempotency-Key" in request.headers
+    return known and isinstance(request.body, bytes)
 
 
 def _proxy_for(url: SplitResult) -> SplitResult | None:
