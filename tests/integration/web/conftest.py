@@ -17,6 +17,7 @@ from sitewright.manager.accounts.models import User
 from sitewright.manager.sites.models import Site
 from sitewright.manager.sites.services import NewSite, NewValue, change_env, create_site
 from sitewright.testing.cast import Cast, assemble
+from sitewright.testing.chromium import DESK, Chromium, chromium
 from sitewright.testing.stage import Stage, on_stage
 
 HOST = "sitewright.localhost"
@@ -86,3 +87,22 @@ def poster(stage: Stage, make_site: MakeSite) -> Site:
     site = make_site("poster", Mode.LIVE)
     stage.node.files["index.html"] = b"<h1>Poster</h1>\n"
     return site
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Chromium]:
+    """One browser for all tests of a module."""
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def signed_in(window: Chromium, cast: Cast, live_server: Any) -> Chromium:
+    """The administrator's browser: she sees every page. The module's ``cast`` must be one that the server's threads see."""
+    client = Client()
+    client.force_login(cast.ada, backend="allauth.account.auth_backends.AuthenticationBackend")
+    window.call("Network.clearBrowserCookies")
+    window.cookie(live_server.url, "sitewright_session", client.cookies["sitewright_session"].value)
+    window.complaints.clear()
+    window.size(*DESK)
+    return window

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.sites.models import Channel, Site
 from sitewright.manager.sites.services import Way, deploy
 from sitewright.testing.cast import Cast, assemble
-from sitewright.testing.chromium import DESK, PHONE, Chromium, chromium
+from sitewright.testing.chromium import DESK, PHONE, Chromium
 from sitewright.testing.fake_node import FLASK
 from sitewright.testing.stage import Stage
 
@@ -37,35 +36,22 @@ PAGES = (
     "/platform/plans/new/",
     "/sites/shop/",
     "/sites/shop/releases/",
+    "/sites/shop/releases/1/",
+    "/sites/shop/builds/",
+    f"/sites/{LONG}/code/",
+    f"/sites/{LONG}/channels/",
+    f"/sites/{LONG}/previews/",
+    f"/sites/{LONG}/connection/",
     "/sites/shop/deploy/",
     "/sites/shop/settings/",
     "/api/",
 )
 
 
-@pytest.fixture(scope="module")
-def window() -> Iterator[Chromium]:
-    """One browser for all tests here."""
-    with chromium() as opened:
-        yield opened
-
-
 @pytest.fixture
 def cast(transactional_db: None) -> Cast:
     """As everywhere, but seen by the server's threads too."""
     return assemble()
-
-
-@pytest.fixture
-def signed_in(window: Chromium, cast: Cast, live_server: Any) -> Chromium:
-    """The administrator's browser: she sees every page."""
-    client = Client()
-    client.force_login(cast.ada, backend="allauth.account.auth_backends.AuthenticationBackend")
-    window.call("Network.clearBrowserCookies")
-    window.cookie(live_server.url, "sitewright_session", client.cookies["sitewright_session"].value)
-    window.complaints.clear()
-    window.size(*DESK)
-    return window
 
 
 def _full_of_life(cast: Cast, stage: Stage, site: Site) -> None:
@@ -134,7 +120,7 @@ def test_stopping_asks_first_and_escape_means_no(signed_in: Chromium, cast: Cast
     signed_in.wait_for("!document.querySelector('dialog').open")
     assert not cast.choir.operations.filter(kind="stop").exists()
     signed_in.click("#stop")
-    signed_in.click("dialog [value=yes]")
+    signed_in.click("dialog[data-ask] [value=yes]")
     signed_in.wait_for("document.querySelector('.steps')")
     assert cast.choir.operations.filter(kind="stop").exists()
 
