@@ -54,6 +54,10 @@ class Container:
     workdir: str
     labels: tuple[tuple[str, str], ...] = field(default=())
     takes_input: bool = False
+    foreign: bool = False
+    """The image is a tenant's own: what it asks to be run beside ``argv`` is not followed."""
+    volatile: tuple[str, ...] = ()
+    """Folders that get a small private place in memory."""
 
 
 def container_name(tag: str, identity: str) -> str:
@@ -65,8 +69,7 @@ def container_body(container: Container) -> dict[str, Any]:
     """The body of POST /containers/create. Hardened by default; see docs/reference/engines.md for the reason of each line."""
     return {
         "Image": container.image,
-        "Entrypoint": None,
-        "Cmd": list(container.argv),
+        **_program(container),
         "Env": list(container.env),
         "User": f"{container.uid}:{container.uid}",
         "WorkingDir": container.workdir,
@@ -79,12 +82,24 @@ def container_body(container: Container) -> dict[str, Any]:
         "HostConfig": {
             **_confinement(container.limits.scratch_bytes),
             **_bounds(container.limits),
-            "Mounts": [_mount(bind) for bind in container.binds],
+            "Mounts": [*map(_mount, container.binds), *(_in_memory(folder, container.limits) for folder in container.volatile)],
             "NetworkMode": container.network,
             "LogConfig": {"Type": "local", "Config": {"max-size": f"{LOG_FILE_MIB}m", "max-file": "2", "compress": "false"}},
             "RestartPolicy": {"Name": "no"},
         },
     }
+
+
+def _program(container: Container) -> dict[str, Any]:
+    if container.foreign:
+        # An empty Entrypoint would be filled with the image's own; its health check would be run by the daemon.
+        return {"Entrypoint": list(container.argv), "Cmd": [], "Healthcheck": {"Test": ["NONE"]}}
+    return {"Entrypoint": None, "Cmd": list(container.argv)}
+
+
+def _in_memory(folder: str, limits: Limits) -> dict[str, Any]:
+    options = {"SizeBytes": limits.scratch_bytes, "Mode": 0o1777}
+    return {"Type": "tmpfs", "Target": folder, "TmpfsOptions": options}
 
 
 def _confinement(scratch_bytes: int) -> dict[str, Any]:

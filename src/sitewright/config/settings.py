@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         default=300, ge=10, description="Seconds between two looks at a connected repository that sends no web hooks."
     )
     git_file_urls: bool = Field(default=False, description="For tests only: let sites come from git addresses that begin with file://.")
+    image_registries: str = Field(
+        default="docker.io,ghcr.io,quay.io,registry.gitlab.com",
+        description="Registries (comma-separated) that container images may come from, with engine=docker.",
+    )
     extra_egress: str = Field(
         default="",
         description="Private addresses (CIDR, comma-separated) that sites and builds may reach all the same, such as a package mirror.",

@@ -30,6 +30,8 @@ class Blueprint:
     wishes: Wishes = NO_WISHES
     image: str = ""
     """Of a container image that runs as it is (`sha256:…`): there is no tree then; "" for everything else."""
+    port: int = 0
+    """Of an image: the TCP port that it listens on; 0 is $PORT as every site has it."""
     config: str = ""
     """The name of the configuration file that was followed: `sitewright.toml`, `app.json`; "" for none."""
     channels: tuple[tuple[str, Wishes], ...] = ()

@@ -44,17 +44,17 @@ def wanted_trees(desired: DesiredChannel) -> tuple[Serving, ...]:
 def _box(settings: Settings, desired: DesiredChannel, release: Release, wanted: Wanted, extra: dict[str, str]) -> Sandboxed:
     paths = settings.paths
     url = settings.url(desired.hosts[0]) if desired.hosts else ""
-    live = desired.mode is Mode.LIVE
+    live, image = desired.mode is Mode.LIVE, release.blueprint.image
+    # An image brings its own files, and says itself where it works.
+    tree = () if image else (Mount(tree_of(paths, desired, Serving(release, desired.mode)), APP_DIRECTORY, writable=live),)
     return Sandboxed(
         uid=tenant_uid(settings.uid_base, desired.number),
         command=wanted.spec.command,
         env=tuple(sorted({**environment(desired, release, url), **extra}.items())),
-        mounts=(
-            Mount(tree_of(paths, desired, Serving(release, desired.mode)), APP_DIRECTORY, writable=live),
-            Mount(data_of(paths, desired), DATA_DIRECTORY, writable=True),
-        ),
+        mounts=(*tree, Mount(data_of(paths, desired), DATA_DIRECTORY, writable=True)),
         limits=wanted.scale.limits,
-        stack=release.blueprint.stack or "host",
+        stack=image or release.blueprint.stack or "host",
+        workdir="" if image else APP_DIRECTORY,
     )
 
 
@@ -62,9 +62,9 @@ def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, i
     """One copy of one process type of a release of the channel."""
     release = wanted.release or desired.release
     assert release is not None, "only a channel with a release starts instances"
-    extra = {INDEX_VARIABLE: str(index)}
+    extra, port = {INDEX_VARIABLE: str(index)}, release.blueprint.port or PORT
     if wanted.spec.listen is not Listen.NONE:
-        extra |= {"PORT": str(PORT), "SOCKET": SOCKET_PATH}
+        extra |= {"PORT": str(port), "SOCKET": SOCKET_PATH}
     return InstanceSpec(
         id=instance_id,
         channel_id=desired.channel_id,
@@ -75,7 +75,7 @@ def instance_spec(settings: Settings, desired: DesiredChannel, wanted: Wanted, i
         box=_box(settings, desired, release, wanted, extra),
         listen=wanted.spec.listen,
         socket=settings.paths.instance_socket(instance_id),
-        port=PORT,
+        port=port,
         stop_grace_seconds=wanted.scale.stop_grace_seconds,
         warm=wanted.spec.warm,
         adopts=wanted.spec.adopts,

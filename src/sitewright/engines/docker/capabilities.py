@@ -31,6 +31,12 @@ def capabilities(info: Mapping[str, Any], egress_problem: str) -> tuple[Capabili
             "Each site has a uid of its own, without capabilities."
             + (" The daemon maps users; sites keep their own uid and are left out of the map." if remapped else ""),
         ),
+        Capability(
+            "images",
+            True,
+            "Sites may come from a Dockerfile or an image. "
+            + ("" if remapped else "While a Dockerfile is built, its commands are root of a container, as with docker build."),
+        ),
         Capability("storage quota", False, QUOTA_HINT),
         Capability(
             "network isolation",

@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiodocker
 import aiohttp
@@ -119,6 +119,32 @@ class Daemon:
                 path, "POST", params=dict(params), data=tar, headers={"Content-Type": "application/x-tar"}
             ) as response:
                 await response.read()
+
+    async def find_with(self, path: str, params: Mapping[str, str]) -> Any:
+        """The same as ``find``, with parameters."""
+        try:
+            return await self.ask("GET", path, params=params)
+        except DaemonError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    @contextlib.asynccontextmanager
+    async def upload(self, path: str, params: Mapping[str, str], tar: BinaryIO | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """POST an archive, or nothing, and read the answer as it comes. Leaving the block breaks the connection. Raises DaemonError."""
+        with _asking(f"POST /{path}"):
+            async with self._docker._query(
+                path,
+                "POST",
+                params=dict(params),
+                data=tar,
+                headers={"Content-Type": "application/x-tar"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=None),
+            ) as response:
+                try:
+                    yield response.content.iter_any()
+                finally:
+                    response.close()
 
     @contextlib.asynccontextmanager
     async def stream(self, path: str, params: Mapping[str, str]) -> AsyncIterator[aiohttp.StreamReader]:

@@ -42,6 +42,7 @@ from sitewright.engines.docker.conversation import open_conversation
 from sitewright.engines.docker.daemon import CONFLICT, Daemon, DaemonError
 from sitewright.engines.docker.execs import DockerExec, start_exec
 from sitewright.engines.docker.image import ensure_image, host_binds
+from sitewright.engines.docker.images import DockerImages
 from sitewright.engines.docker.jobs import run_container
 from sitewright.engines.docker.logs import Follower
 from sitewright.engines.docker.networks import Networks, close_private_ranges, forget_rules, label_filter
@@ -70,6 +71,7 @@ class DockerEngine:
         self._tag = self._paths.tag
         self._daemon = Daemon(settings.docker_host)
         self._networks = Networks(self._daemon, self._tag)
+        self.images = DockerImages(self._daemon, self._networks, self._tag)
         self._starter: Starter | None = None
         self._sink: LogSink = _nowhere
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -116,6 +118,8 @@ class DockerEngine:
         """Jobs whose asker has died, and containers that were made but never started."""
         query = {"all": "1", **label_filter(f"{PLATFORM_LABEL}={self._tag}")}
         for listed in await self._daemon.ask("GET", "containers/json", params=query):
+            if not self._is_ours(listed):
+                continue
             if JOB_LABEL in listed["Labels"] or listed["State"] == "created":
                 await self._daemon.ask_leniently("DELETE", f"containers/{listed['Id']}", params={"force": "1", "v": "1"})
         await self._networks.release_unused()
@@ -153,6 +157,13 @@ class DockerEngine:
                 await self._ready.start(spec)
                 self._follow(spec)
         return False
+
+    async def prepare(self, spec: InstanceSpec) -> bool:  # noqa: ARG002 - the contract's shape
+        """Nothing: a container runs its command as soon as it is there."""
+        return False
+
+    async def discard(self, instance_id: str) -> None:
+        """Nothing, as nothing is made ahead."""
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:
         """TERM, at most the grace, KILL. A frozen one is thawed so that it hears the TERM. Raises EngineError when it does not end."""
@@ -196,6 +207,8 @@ class DockerEngine:
         query = {"all": "1", **label_filter(f"{PLATFORM_LABEL}={self._tag}", INSTANCE_LABEL)}
         found = []
         for listed in await self._daemon.ask("GET", "containers/json", params=query):
+            if not self._is_ours(listed):
+                continue
             seen = self._ended.get(listed["Id"]) or await self._observe_one(listed["Id"])
             if seen is not None:
                 found.append(seen)
@@ -214,6 +227,11 @@ class DockerEngine:
         if seen.state is EngineState.EXITED and seen.exit is not None and seen.exit.code >= 0:
             self._ended[container] = seen
         return seen
+
+    def _is_ours(self, listed: dict[str, Any]) -> bool:
+        """By its name, which only the platform gives: a tenant's image may carry any label."""
+        identities = (listed["Labels"].get(label) for label in (INSTANCE_LABEL, JOB_LABEL))
+        return any(f"/{self._name(identity)}" in listed["Names"] for identity in identities if identity)
 
     def _is_in_the_making(self, inspected: dict[str, Any]) -> bool:
         lock = self._locks.get(inspected["Config"]["Labels"].get(INSTANCE_LABEL, ""))

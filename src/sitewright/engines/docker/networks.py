@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Networks:
         self._daemon = daemon
         self._tag = tag
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._kept: Counter[int] = Counter()
 
     @contextlib.asynccontextmanager
     async def of(self, uid: int) -> AsyncIterator[str]:
@@ -42,6 +43,17 @@ class Networks:
             if await self._daemon.find(f"networks/{name}") is None:
                 await self._create(uid)
             yield name
+
+    @contextlib.asynccontextmanager
+    async def kept(self, uid: int) -> AsyncIterator[str]:
+        """The same, and the network stays while the block runs, also when no container is on it. Raises EngineError."""
+        self._kept[uid] += 1
+        try:
+            async with self.of(uid) as name:
+                pass
+            yield name
+        finally:
+            self._kept[uid] -= 1
 
     async def _create(self, uid: int) -> None:
         for offset in range(NETWORK_PLACES):
@@ -57,6 +69,8 @@ class Networks:
     async def release(self, uid: int) -> None:
         """Remove *uid*'s network when none of its containers is left."""
         async with self._locks[uid]:
+            if self._kept[uid]:
+                return
             query = {"all": "1", **label_filter(f"{PLATFORM_LABEL}={self._tag}", f"{UID_LABEL}={uid}")}
             if not await self._daemon.ask("GET", "containers/json", params=query):
                 with contextlib.suppress(DaemonError):

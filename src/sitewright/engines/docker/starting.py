@@ -9,12 +9,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from sitewright.commands.docker_config import Container, container_body, container_name
-from sitewright.engines.base import InstanceSpec, JobSpec
+from sitewright.engines.base import InstanceSpec, JobSpec, Sandboxed
 from sitewright.engines.docker import sockets
 from sitewright.engines.docker.boxes import LAUNCHED, Base, account_files, conversation_container, instance_container, job_container
 from sitewright.engines.docker.daemon import Daemon, DaemonError
+from sitewright.engines.docker.foreign import is_image
+from sitewright.engines.docker.images import facts_from
 from sitewright.engines.docker.networks import NO_NETWORK, Networks
+from sitewright.engines.images import ImageFacts
 from sitewright.engines.mounts import check_mounts
+from sitewright.errors import EngineError
 from sitewright.system.files import write_atomic
 
 SOCKET_SECONDS = 20.0
@@ -33,12 +37,13 @@ class Starter:
     async def start(self, spec: InstanceSpec) -> None:
         """Make and start an instance's container. Raises EngineError, and then nothing of it is left."""
         check_mounts(spec.box)
+        facts = await self._foreign(spec.box)
         sockets.prepare(spec)
         made = ""
         try:
             self._write_accounts(spec.box.uid)
             async with self._network(spec.box.uid, wanted=spec.box.network) as network:
-                made = await self._create(spec.id, instance_container(self.base, spec, network))
+                made = await self._create(spec.id, instance_container(self.base, spec, network, facts))
                 await self.daemon.ask("POST", f"containers/{made}/start")
             if spec.listen in LAUNCHED:
                 await self._wait_for_socket(spec, made)
@@ -51,14 +56,23 @@ class Starter:
         check_mounts(job.box)
         self._write_accounts(job.box.uid)
         async with self._network(job.box.uid, wanted=job.box.network) as network:
-            return await self._create(job.id, job_container(self.base, job, network))
+            return await self._create(job.id, job_container(self.base, job, network, await self._foreign(job.box)))
 
     async def make_conversation(self, job: JobSpec) -> str:
         """Make the container of a job that takes input, not yet started; its id. Raises EngineError."""
         check_mounts(job.box)
         self._write_accounts(job.box.uid)
         async with self._network(job.box.uid, wanted=job.box.network) as network:
-            return await self._create(job.id, conversation_container(self.base, job, network))
+            return await self._create(job.id, conversation_container(self.base, job, network, await self._foreign(job.box)))
+
+    async def _foreign(self, box: Sandboxed) -> ImageFacts | None:
+        """Of an image that is not ours; None for our own. Raises EngineError when it is not here."""
+        if not is_image(box.stack):
+            return None
+        seen = await self.daemon.find(f"images/{box.stack}/json")
+        if seen is None:
+            raise EngineError("The image that this release runs from is not on this machine any more.", resolution="Deploy it again.")
+        return facts_from(seen)
 
     async def _wait_for_socket(self, spec: InstanceSpec, container: str) -> None:
         """Until the launcher's socket is linked, or the container has ended without one: then the exit tells why."""
