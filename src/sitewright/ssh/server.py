@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +53,7 @@ class DoorServer(SSHServer):
         peer: Any = conn.get_extra_info("peername")
         self.visitor.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._came(conn)
+        answer_at_once(conn)
         allowed = self._limits.may_connect(self.visitor.address, self._now())
         self._limits.connected(self.visitor.address)
         if not allowed:
@@ -159,6 +163,22 @@ class DoorServer(SSHServer):
             loop.call_later(UNUSED_SECONDS / 2, look)
 
         loop.call_later(UNUSED_SECONDS / 2, look)
+
+
+def answer_at_once(connection: SSHServerConnection) -> None:
+    """Say at once that something came. OpenSSH holds back its next few bytes until it hears so, and the kernel would wait 40 ms with that
+    for an answer to send along: twice before somebody is let in. The kernel forgets this after a while, so it is told each time."""
+    peer: Any = connection.get_extra_info("socket")
+    if not isinstance(peer, TransportSocket) or peer.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    take = connection.data_received
+
+    def taken(data: bytes, datatype: int | None = None) -> None:
+        take(data, datatype)
+        with contextlib.suppress(OSError):
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    connection.data_received = taken  # type: ignore[method-assign]
 
 
 class _Counted(DoorSession):
