@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -10,7 +12,7 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.releases.models import Build
 from sitewright.manager.repositories.models import Connection, Delivery, PullRequest
 from sitewright.manager.repositories.receiving import seal
-from sitewright.manager.sites.models import Site
+from sitewright.manager.sites.models import Channel, Site
 from sitewright.testing.cast import Cast
 
 SITE_PAGES = {
@@ -107,6 +109,40 @@ def test_owner_and_developer_see_every_page_of_a_site(cast: Cast, browse, ids, n
 @pytest.mark.parametrize("path", SITE_PAGES)
 def test_a_viewer_looks_but_does_not_see_settings_or_file_contents(cast: Cast, browse, ids, path: str):
     assert browse(cast.vera).get(path.format(**ids)).status_code == SITE_PAGES[path]
+
+
+@pytest.mark.parametrize("path", [path for path, status in SITE_PAGES.items() if status == 200 and "/log" not in path])
+def test_a_viewer_is_offered_nothing_that_would_be_refused(cast: Cast, browse, ids, path: str):
+    assert set(_offered(browse(cast.vera).get(path.format(**ids)))) <= {"/accounts/logout/"}
+
+
+def test_who_may_not_deploy_to_a_protected_channel_is_offered_nothing_that_brings_something_there(cast: Cast, browse, ids):
+    Channel.objects.update(protected=True, deploy_role="owner")
+    guarded = (
+        "rollback",
+        "promote",
+        "freeze",
+        "protect",
+        "deploy",
+        "publish",
+        "stash",
+        "discard",
+        "set",
+        "unset",
+        "connection/set",
+        "trial",
+    )
+    for path in ("", "releases/", "releases/1/", "code/", "channels/", "connection/", "settings/"):
+        for site in ("guestbook", "poster"):
+            offered = _offered(browse(cast.bob).get(f"/sites/{site}/{path}"))
+            refused = {one for one in offered if any(one.rstrip("/").endswith(f"/{word}") for word in guarded)}
+            assert not refused, (site, path)
+    assert any("/protect/" in one for one in _offered(browse(cast.alice).get("/sites/guestbook/releases/")))
+
+
+def _offered(response) -> list[str]:
+    """Where the page's forms lead."""
+    return [one.partition("?")[0] for one in re.findall(r'<form[^>]* method="post"[^>]* action="([^"]+)"', response.content.decode())]
 
 
 @pytest.mark.parametrize("path", SITE_PAGES)

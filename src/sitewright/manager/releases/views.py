@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from sitewright.domain.states import BuildState, Role
 from sitewright.errors import NotFoundError, SitewrightError
+from sitewright.manager.operations.access import may_change
 from sitewright.manager.pages.live import answer, drawn, wants_piece
 from sitewright.manager.pages.output import as_file, rows_of, shown, streamed
 from sitewright.manager.pages.view import page, person, say, telling
@@ -66,7 +67,9 @@ def show(request: HttpRequest, name: str, build_id: str) -> HttpResponse:
     """One build: how far it is, its log, what it installed."""
     build = _build(request, name, build_id)
     context = frame(request, name, "releases")[1]
-    context |= {"build": build_out(build), "steps_of": asking.operation_of(build), "unfinished": build.state in UNFINISHED}
+    operation = asking.operation_of(build)
+    context |= {"build": build_out(build), "steps_of": operation, "unfinished": build.state in UNFINISHED}
+    context["may_cancel"] = context["unfinished"] and operation is not None and may_change(person(request), operation)
     if wants_piece(request, "build"):
         return answer(request, PIECE, context)
     context |= {"piece": drawn(request, PIECE, context)[0], "text": request.GET.get("text", "").strip()[:200]}

@@ -40,9 +40,19 @@ def _page(request: HttpRequest, name: str, **more: Any) -> HttpResponse:
     site, context = frame(request, name, "code")
     context |= {"vendors": [(one.value, words) for one, words in VENDORS.items()], **_connection(request, site)}
     held = context["connection"]
+    context["may_connect"] = context["may_change"] and _may_connect(request, name)
     context["typed"] = {field: str(getattr(held, field, None) or "") for field in TYPED}
     context |= more
     return render(request, "repositories/connection.html", context, status=status_of(more["error"]) if "error" in more else 200)
+
+
+def _may_connect(request: HttpRequest, name: str) -> bool:
+    """Whether the person may say where the code comes from: a protected channel can need more than the usual role."""
+    try:
+        services.site_to_connect(person(request), name)
+    except SitewrightError:
+        return False
+    return True
 
 
 def _connection(request: HttpRequest, site: Site) -> dict[str, Any]:
