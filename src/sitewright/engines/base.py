@@ -7,6 +7,7 @@ Rules that the contract suite checks:
   An instance that is listed as exited stays listed until ``remove``.
 * An engine never touches what it did not start (foreign containers, other platforms' sandboxes on the same machine).
 * ``close`` leaves instances running; a new engine object on the same run folder finds them all again.
+* ``prepare`` changes nothing that can be seen: started from a prepared one or not, an instance is the same.
 * Errors that a tenant caused come back as values (``Exit``); errors of the engine raise ``EngineError``.
 """
 
@@ -239,6 +240,17 @@ class Engine(Protocol):
     async def start(self, spec: InstanceSpec) -> bool:
         """Start it; returns when it was started, not when it is ready: whether it is ``Observed.adopting``. Nothing happens if that id
         exists. Raises EngineError."""
+        ...
+
+    async def prepare(self, spec: InstanceSpec) -> bool:
+        """Make everything of it ahead but what it runs, so that ``start`` of an equal spec has less to do; whether that was done.
+
+        Not a byte of the tenant's runs, and nothing waits with the tenant's variables in it. It is not observed; it ends with the engine;
+        ``start`` and ``discard`` end it. Only engines that can do so; it never raises because one cannot."""
+        ...
+
+    async def discard(self, instance_id: str) -> None:
+        """Take back what was prepared under that id. Unknown ones, and those that were started, are fine."""
         ...
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:

@@ -41,6 +41,8 @@ class World:
     """What outlives the engine object, as a machine outlives a daemon. Give one world to two engines to play a restart."""
 
     held: dict[str, _Held] = field(default_factory=dict)
+    prepared: dict[str, InstanceSpec] = field(default_factory=dict)
+    """What was made ahead, as long as the engine object lives that made it."""
     stats: dict[str, Stats] = field(default_factory=dict)
     """What an instance is said to use, where a test says it."""
 
@@ -60,6 +62,8 @@ class MemoryEngine:
         """Process types that never listen."""
         self.refuse: set[str] = set()
         """Process types that the engine fails to start."""
+        self.prepares = True
+        """Whether it can make anything ahead."""
         self.jobs: JobScript = lambda _job: JobResult(Exit(0), 0.0)
         self._sink: LogSink = lambda _instance_id, _data: None
 
@@ -84,12 +88,14 @@ class MemoryEngine:
 
     # --- the contract ---
     async def open(self, sink: LogSink) -> EngineInfo:
-        """Ready at once."""
+        """Ready at once; what a dead engine had made ahead is gone."""
         self._sink = sink
+        self.world.prepared.clear()
         return EngineInfo("memory", (Capability("isolation", ok=False, note="nothing runs at all"),))
 
     async def close(self) -> None:
-        """Leave the world as it is."""
+        """Leave the world as it is, but for what was made ahead."""
+        self.world.prepared.clear()
         self._sink = lambda _instance_id, _data: None
 
     async def start(self, spec: InstanceSpec) -> bool:
@@ -99,8 +105,24 @@ class MemoryEngine:
             return False
         if spec.process in self.refuse:
             raise EngineError(f"The process “{spec.process}” could not be started.")
+        made = self.world.prepared.pop(spec.id, None)
+        if made is not None:
+            self.calls.append(("begin" if made == spec else "discard", spec.id))
         self.world.held[spec.id] = _Held(spec, self.clock.now(), listens=spec.process not in self.deaf)
         return False
+
+    async def prepare(self, spec: InstanceSpec) -> bool:
+        """Hold it as prepared."""
+        if not self.prepares or spec.id in self.world.held or spec.id in self.world.prepared:
+            return False
+        self.calls.append(("prepare", spec.id))
+        self.world.prepared[spec.id] = spec
+        return True
+
+    async def discard(self, instance_id: str) -> None:
+        """Hold it no more."""
+        if self.world.prepared.pop(instance_id, None) is not None:
+            self.calls.append(("discard", instance_id))
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:  # noqa: ARG002 - the contract's shape
         """It ends with 143, as after TERM."""

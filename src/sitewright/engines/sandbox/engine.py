@@ -29,12 +29,13 @@ from sitewright.engines.base import (
 from sitewright.engines.ports import PortFollower
 from sitewright.engines.sandbox import adoption, machine, sockets
 from sitewright.engines.sandbox.conversation import open_conversation
-from sitewright.engines.sandbox.held import Held, empty, end_tree, erase, terminate, watch
+from sitewright.engines.sandbox.held import Held, clear, end_tree, erase, terminate, watch
 from sitewright.engines.sandbox.jobs import group_of, run_job
 from sitewright.engines.sandbox.launch import Ground
 from sitewright.engines.sandbox.manners import Manners
 from sitewright.engines.sandbox.network import NetworkPool, host_egress
 from sitewright.engines.sandbox.output import OutputReader, make_pipe_wide
+from sitewright.engines.sandbox.prepared import PreparedInstances
 from sitewright.engines.sandbox.record import Folder, Record, load, load_exit
 from sitewright.engines.sandbox.rootfs import make_base
 from sitewright.engines.sandbox.session import Wiring, open_session
@@ -65,6 +66,7 @@ class SandboxEngine:
         self._ground: Ground | None = None
         self._network: NetworkPool | None = None
         self._warm: WarmParents | None = None
+        self._prepared: PreparedInstances | None = None
         self._manners: asyncio.Task[None] | None = None
         self._sessions = 0
         self._ports = PortFollower(runner, clock, lambda instance_id, text: self._sink(instance_id, f"[sitewright] {text}\n".encode()))
@@ -99,13 +101,16 @@ class SandboxEngine:
         self._adopt()
         if not root:
             return EngineInfo("sandbox", (filtered, relayed, *machine.ordinary_user(slirp)))
-        await self._remove_leftover_groups()
         if groups is not None:
+            for name in groups.names() - self._held.keys():
+                await clear(groups, name)
             self._manners = asyncio.create_task(Manners(groups, self._weights).run(), name="manners")
         if self._settings.warm_start:
             self._warm = WarmParents(self._ground.base, self._settings, self._runner)
         self._network = NetworkPool(self._paths.tag, self._runner, egress)
-        return EngineInfo("sandbox", (filtered, relayed, *limits, *await self._open_network()))
+        opened = await self._open_network()
+        self._prepared = PreparedInstances(self._paths.instances, self._ground, self._network, self._warm)
+        return EngineInfo("sandbox", (filtered, relayed, *limits, *opened))
 
     def _weights(self) -> dict[str, int]:
         """Of everything that runs, by instance."""
@@ -154,20 +159,15 @@ class SandboxEngine:
         held.watch = asyncio.get_running_loop().create_task(watch(held, groups), name=f"instance-{record.spec.id}")
         return held
 
-    async def _remove_leftover_groups(self) -> None:
-        groups = self._ready().groups
-        if groups is None:
-            return
-        for name in groups.names() - self._held.keys():
-            await empty(groups, name)
-            groups.remove(name)
-
     async def close(self) -> None:
         """Let go of everything without ending it. When nothing runs, nothing stays behind on the machine either."""
         if self._manners is not None:
             self._manners.cancel()
             self._manners = None
         idle = all(held.exit is not None for held in self._held.values())
+        if self._prepared is not None:
+            await self._prepared.close()
+            self._prepared = None
         if self._warm is not None:
             await self._warm.close()
             self._warm = None
@@ -224,21 +224,26 @@ class SandboxEngine:
         folder = Folder(self._paths.instances / spec.id)
         if spec.socket != self._paths.instance_socket(spec.id):
             raise EngineError("The instance's socket is not where the router looks for it.", details=str(spec.socket))
+        started = await self._prepared.begin(spec, self._clock.now()) if self._prepared is not None else None
+        if started is None:
+            started = await self._start_anew(ground, spec, folder)
+        held = self._hold(started.record, folder, started.output)
+        held.listener = started.listener
+        if sockets.makes_own(spec.listen):
+            sockets.publish(held.folder, spec.box.uid, ground.router_group)
+
+    async def _start_anew(self, ground: Ground, spec: InstanceSpec, folder: Folder) -> Started:
         link = (-1, "")
         try:
             if spec.box.network and self._network is not None:
                 taken = await self._network.take()
                 link = (taken.index, taken.path)
-            started = await self._begin(ground, spec, folder, link)
+            return await self._begin(ground, spec, folder, link)
         except BaseException:
-            await self._undo(ground, spec, folder)
+            await clear(ground.groups, spec.id, folder)
             if link[0] >= 0 and self._network is not None:
                 await self._network.give_back(link[0])
             raise
-        held = self._hold(started.record, folder, started.output)
-        held.listener = started.listener
-        if sockets.makes_own(spec.listen):
-            sockets.publish(held.folder, spec.box.uid, ground.router_group)
 
     async def _begin(self, ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[int, str]) -> Started:
         """As a copy of a warm parent where there is one, else, and when that fails, by its command."""
@@ -251,17 +256,26 @@ class SandboxEngine:
                 if not isinstance(error, WarmStartError):
                     raise
                 log.warning("warm_start_failed", extra={"instance": spec.id, "error": str(error), "details": error.details})
-                await self._undo(ground, spec, folder)
+                await clear(ground.groups, spec.id, folder)
             else:
                 self._warm.learn(copy)
                 return started
         return await start_instance(ground, spec, folder, link, self._clock.now())
 
-    async def _undo(self, ground: Ground, spec: InstanceSpec, folder: Folder) -> None:
-        if ground.groups is not None:
-            await empty(ground.groups, spec.id)
-            ground.groups.remove(spec.id)
-        erase(folder)
+    async def prepare(self, spec: InstanceSpec) -> bool:
+        """Make it ahead; see ``prepared``."""
+        self._ready()
+        return self._prepared is not None and spec.id not in self._held and await self._prepared.make(spec)
+
+    async def discard(self, instance_id: str) -> None:
+        """Take back what was made ahead."""
+        if self._prepared is not None:
+            await self._prepared.discard(instance_id)
+
+    @property
+    def prepared(self) -> frozenset[str]:
+        """The ids of what waits ready-made."""
+        return self._prepared.ids if self._prepared is not None else frozenset()
 
     async def stop(self, instance_id: str, grace_seconds: float) -> None:
         """TERM, wait at most the grace, KILL."""
@@ -318,10 +332,7 @@ class SandboxEngine:
             return
         if held.exit is None:
             raise EngineError("The instance is still running.", resolution="Stop it first.")
-        groups = self._ready().groups
-        if groups is not None:
-            await empty(groups, instance_id)
-            groups.remove(instance_id)
+        await clear(self._ready().groups, instance_id)
         held.forget()
         erase(held.folder)
         self._held.pop(instance_id, None)
@@ -353,20 +364,8 @@ class SandboxEngine:
 
     async def stats(self, instance_id: str) -> Stats:
         """What it uses; zeros for an unknown or exited one."""
-        held = self._held.get(instance_id)
-        groups = self._ready().groups
-        if held is None or held.exit is not None or groups is None:
-            return Stats()
-        used, held_back = groups.usage(instance_id), groups.pressure(instance_id)
-        return Stats(
-            used.memory_bytes,
-            used.cpu_seconds,
-            used.pids,
-            cpu_periods=held_back.periods,
-            cpu_throttled=held_back.throttled,
-            forks_refused=held_back.forks_refused,
-            dropped_bytes=held.reader.dropped_bytes if held.reader is not None else 0,
-        )
+        held, groups = self._held.get(instance_id), self._ready().groups
+        return held.stats(groups) if held is not None and held.exit is None and groups is not None else Stats()
 
     async def exec(self, instance_id: str, argv: tuple[str, ...], terminal: TerminalSize | None, *, apart: bool = False) -> ExecSession:
         """Run *argv* beside the running instance."""
@@ -385,9 +384,7 @@ class SandboxEngine:
         try:
             return await run_job(ground, job, link.path if link else "", self._sink, self._clock, cancelled)
         finally:
-            if ground.groups is not None:
-                await empty(ground.groups, group_of(job.id))
-                ground.groups.remove(group_of(job.id))
+            await clear(ground.groups, group_of(job.id))
             if network is not None and link is not None:
                 await network.give_back(link.index)
 

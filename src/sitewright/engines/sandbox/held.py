@@ -10,7 +10,7 @@ import signal
 import socket
 from dataclasses import dataclass, field
 
-from sitewright.engines.base import EngineState, Exit, InstanceSpec, Observed
+from sitewright.engines.base import EngineState, Exit, InstanceSpec, Observed, Stats
 from sitewright.engines.sandbox.output import OutputReader
 from sitewright.engines.sandbox.record import Folder, Record, save_exit, status_field
 from sitewright.engines.sandbox.spawn import Process, children, name_of, start_ticks
@@ -61,6 +61,19 @@ class Held:
             state = EngineState.EXITED
         pid = 0 if self.exit is not None else self.first
         return Observed(self.spec, state, self.record.started_at, self.exit, pid, memory_kills, self.record.adopting)
+
+    def stats(self, groups: ControlGroups) -> Stats:
+        """What it uses."""
+        used, held_back = groups.usage(self.spec.id), groups.pressure(self.spec.id)
+        return Stats(
+            used.memory_bytes,
+            used.cpu_seconds,
+            used.pids,
+            cpu_periods=held_back.periods,
+            cpu_throttled=held_back.throttled,
+            forks_refused=held_back.forks_refused,
+            dropped_bytes=self.reader.dropped_bytes if self.reader is not None else 0,
+        )
 
     def let_go(self) -> None:
         """Of the listening socket: it is the app's or the relay's alone, and refuses when they end."""
@@ -138,6 +151,15 @@ async def empty(groups: ControlGroups, name: str) -> None:
                 await asyncio.sleep(delay)
                 delay = min(0.05, delay * 2)
                 groups.kill(name)
+
+
+async def clear(groups: ControlGroups | None, name: str, folder: Folder | None = None) -> None:
+    """End what is in that group, and remove it and the *folder*."""
+    if groups is not None:
+        await empty(groups, name)
+        groups.remove(name)
+    if folder is not None:
+        erase(folder)
 
 
 def how_it_ended(held: Held, groups: ControlGroups | None) -> Exit:

@@ -20,10 +20,12 @@ from sitewright.engines.sandbox.record import Folder, Record, save, status_field
 from sitewright.engines.sandbox.rootfs import environment, file_system, socket_folder
 from sitewright.engines.sandbox.spawn import has_users, start_ticks
 from sitewright.engines.sandbox.warm import Copy, WarmStartError
-from sitewright.engines.sandbox.warm_start import HOLDER, HOLDER_ENVIRONMENT, Holding, begin_inside, hand_over
+from sitewright.engines.sandbox.warm_start import HOLDER, HOLDER_ENVIRONMENT, Holding, begin_inside, send_in
 from sitewright.errors import EngineError
 from sitewright.system import scratch
 
+WAITER = ("/bin/sh", "-s")
+"""Inside a sandbox that was made ahead without a copy: reads its script from a pipe, where nothing is until the instance is started."""
 _GUEST_BYTES = 64 * 1024
 _GUEST_FILES = 16
 
@@ -74,11 +76,11 @@ def variables(spec: InstanceSpec) -> tuple[tuple[str, str], ...]:
     return (*own, ("LISTEN_FDS", "1")) if spec.listen is Listen.FD else own
 
 
-def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool, held: bool = False) -> bytes:
+def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool, held: bool = False, entered: bool = False) -> bytes:
     """All of bubblewrap's options. Raises EngineError when a value cannot be passed.
 
-    *held*: the command is a warm start's holder. It is told nothing of the tenant's: a variable for the loader would let the tenant's code
-    run, or wait, before the copy is confined.
+    *held*: the command is one of ours that waits. It is told nothing of the tenant's: a variable for the loader would let the tenant's code
+    run, or wait, before the copy is confined. *entered*: by a copy, which is to hear of the first process inside.
     """
     told = HOLDER_ENVIRONMENT if held else environment(ground.base, spec.box, (*variables(spec), *adoption.variables(ground, spec)))
     guest = socket_folder(folder.guest) if sockets.makes_own(spec.listen) else None
@@ -87,7 +89,7 @@ def options(ground: Ground, spec: InstanceSpec, folder: Folder, *, network: bool
         *file_system(ground.base, spec.box, guest, folder.hosts),
         *bwrap.environment(told),
         *confined(ground, status=True),
-        *(bwrap.told() if held else ()),
+        *(bwrap.told() if entered else ()),
     )
     return encoded(parts)
 
@@ -101,10 +103,13 @@ def encoded(parts: tuple[str, ...]) -> bytes:
 
 
 @dataclass(slots=True)
-class _Handed:
-    """What one start hands over: the listening socket, and for a warm start the copy and what the holder is told by."""
+class Handed:
+    """What one start hands over: the listening socket, and for a warm start the copy and what the holder is told by. ``script``: our end of
+    the pipe to one that waits for its script."""
 
     copy: Copy | None
+    waits: bool = False
+    script: int = -1
     listener: socket.socket | None = None
     holding: Holding | None = None
     adopting: bool = False
@@ -130,7 +135,7 @@ async def start_instance(
             resolution="Install it: apt-get install systemd",
         )
     launched: list[Launched] = []
-    handed = _Handed(copy, adopting=bool(adoption.variables(ground, spec)))
+    handed = Handed(copy, adopting=bool(adoption.variables(ground, spec)))
     output = -1
     try:
         make_folder(folder, spec)
@@ -139,12 +144,12 @@ async def start_instance(
         output = os.open(folder.output, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         make_pipe_wide(output)
         # First of all what takes time: programs are loaded while the rest is done. They wait for their options.
-        _launch_all(ground, spec, folder, link[1], handed, launched)
-        _into_groups(ground, spec, handed, launched)
+        launch_all(ground, spec, folder, link[1], handed, launched)
+        into_groups(ground, spec, handed, launched)
         identities = [(each.pid, start_ticks(each.pid)) for each in launched]
         record = Record(spec, now, identities[0], identities[1] if len(identities) > 1 else (0, 0), link[0], adopting=handed.adopting)
         save(folder, record)
-        launched[0].release(options(ground, spec, folder, network=link[0] >= 0, held=handed.holding is not None))
+        launched[0].release(options(ground, spec, folder, network=link[0] >= 0, held=copy is not None, entered=copy is not None))
         record = await _assist(ground, record, folder, handed, launched[1:])
         listener = handed.listener.dup() if handed.listener is not None and handed.adopting else None
     except BaseException as error:
@@ -160,11 +165,11 @@ async def start_instance(
     return Started(record, output, listener)
 
 
-async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Handed, relays: list[Launched]) -> Record:
+async def _assist(ground: Ground, record: Record, folder: Folder, handed: Handed, relays: list[Launched]) -> Record:
     """What comes after bubblewrap has its options: the copy goes in, or the relay gets its own."""
     if handed.copy is not None:
-        _hand_over(ground, record.spec, folder, handed.copy, handed)
-        return await begin_inside(record, folder, handed.copy)
+        send_copy(ground, record.spec, folder, handed)
+        return await begin_inside(ground, record, folder, handed.copy)
     for each in relays:
         each.release(adoption.relay_options(ground))
     if not relays and not ground.root:
@@ -172,24 +177,27 @@ async def _assist(ground: Ground, record: Record, folder: Folder, handed: _Hande
     return record
 
 
-def _hand_over(ground: Ground, spec: InstanceSpec, folder: Folder, copy: Copy, handed: _Handed) -> None:
-    """Give the copy its job. Raises WarmStartError."""
+def send_copy(ground: Ground, spec: InstanceSpec, folder: Folder, handed: Handed, *, ahead: bool = False) -> None:
+    """Have the copy go in. Raises WarmStartError."""
+    assert handed.copy is not None
     assert handed.holding is not None
     writing = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
         listener = (handed.listener.fileno(),) if handed.listener is not None else ()
         descriptors = (handed.holding.outside.fileno(), handed.holding.told, nothing, writing, writing, *listener)
-        hand_over(ground, spec, copy, descriptors)
+        send_in(ground, spec, handed.copy, descriptors, ahead=ahead)
     finally:
         os.close(writing)
         os.close(nothing)
 
 
-def _launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: str, handed: _Handed, launched: list[Launched]) -> None:
+def launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: str, handed: Handed, launched: list[Launched]) -> None:
+    """Load the programs: bubblewrap, which waits for its options, and the relay. Raises EngineError, OSError."""
     writing = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
     nothing = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     status = os.open(folder.status, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    opened = [writing, nothing, status]
     if handed.copy is not None:
         handed.holding = Holding()
     try:
@@ -202,15 +210,19 @@ def _launch_all(ground: Ground, spec: InstanceSpec, folder: Folder, namespace: s
             handed.holding.let_go_within()
         else:
             fds = {**streams, **noted, **(listener if spec.listen is Listen.FD or handed.adopting else {})}
-            launched.append(launch(ground, spec.box, namespace, ("/bin/sh", "-c", spec.box.command), fds))
+            if handed.waits:
+                reading, handed.script = os.pipe()
+                opened.append(reading)
+                fds[0] = reading
+            launched.append(launch(ground, spec.box, namespace, WAITER if handed.waits else ("/bin/sh", "-c", spec.box.command), fds))
         if spec.listen is Listen.PORT and ground.root and not handed.adopting:
             launched.append(launch(ground, spec.box, namespace, relay.relay(ground.relay, spec.port), {**streams, **listener}))
     finally:
-        for descriptor in (writing, nothing, status):
+        for descriptor in opened:
             os.close(descriptor)
 
 
-def _into_groups(ground: Ground, spec: InstanceSpec, handed: _Handed, launched: list[Launched]) -> None:
+def into_groups(ground: Ground, spec: InstanceSpec, handed: Handed, launched: list[Launched]) -> None:
     """Its limits, before anything of it has begun. Raises OSError."""
     if ground.groups is not None:
         ground.groups.create(spec.id, spec.box.limits)

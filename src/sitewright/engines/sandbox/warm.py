@@ -74,13 +74,24 @@ class Copy:
     same: str = ""
     """By what it sees that they were compared before."""
     _heard: bytearray = field(default_factory=bytearray)
+    _said: dict[str, object] = field(default_factory=dict)
 
-    def send(self, job: Mapping[str, object], descriptors: tuple[int, ...]) -> None:
-        """Give it the job. Raises OSError."""
-        text = json.dumps({**job, "same": self.same}).encode()
+    def enter(self, place: Mapping[str, object], descriptors: tuple[int, ...]) -> None:
+        """Tell it of the sandbox that it is to go into. Raises OSError."""
+        text = json.dumps(place).encode()
         self.control.settimeout(ANSWER_SECONDS)
         socket.send_fds(self.control, [struct.pack("!I", len(text))], descriptors)
         self.control.sendall(text)
+
+    async def become(self, job: Mapping[str, object]) -> None:
+        """Give it the job, which the one inside hears once it is confined. Raises WarmStartError."""
+        text = json.dumps({**job, "same": self.same}).encode()
+        self.control.setblocking(False)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asyncio.get_running_loop().sock_sendall(self.control, struct.pack("!I", len(text)) + text)
+        except (OSError, TimeoutError) as error:
+            raise WarmStartError("The warm start failed.", details=str(error)) from error
 
     @property
     def lives(self) -> bool:
@@ -94,38 +105,38 @@ class Copy:
 
     async def begun(self) -> int:
         """The process inside, once it is confined. Raises WarmStartError."""
-        answer = await self._answer(ANSWER_SECONDS)
-        pid = answer.get("app")
+        pid = await self._answer("app", ANSWER_SECONDS)
         if not isinstance(pid, int):
-            raise WarmStartError("The warm start failed.", details=str(answer.get("error", "no answer")))
+            raise WarmStartError("The warm start failed.", details=str(self._said.get("error", "no answer")))
         return pid
 
     async def made(self) -> None:
         """Until it exists and has said who it is. Raises WarmStartError."""
-        pid = (await self._answer(ANSWER_SECONDS)).get("pid")
+        pid = await self._answer("pid", ANSWER_SECONDS)
         if not isinstance(pid, int):
             raise WarmStartError("The warm parent gave no copy.")
         self.pid = pid
 
     async def compared(self) -> str:
         """By what the next start of the site sees that its packages are still the parent's; "" when they are not. Raises WarmStartError."""
-        return str((await self._answer(COMPARED_SECONDS)).get("same", ""))
+        return str(await self._answer("same", COMPARED_SECONDS) or "")
 
-    async def _answer(self, seconds: float) -> dict[str, object]:
+    async def _answer(self, name: str, seconds: float) -> object:
+        """What it says to that; None when it says that something failed, or is gone. Two processes speak here, in any order."""
         self.control.setblocking(False)
         try:
             async with asyncio.timeout(seconds):
-                while b"\n" not in self._heard:
+                while name not in self._said and "error" not in self._said:
                     piece = await asyncio.get_running_loop().sock_recv(self.control, 4096)
                     if not piece:
-                        return {}
-                    self._heard += piece
-            line, _, rest = bytes(self._heard).partition(b"\n")
-            self._heard[:] = rest
-            answer = json.loads(line)
-        except (OSError, ValueError, TimeoutError) as error:
+                        return None
+                    *lines, rest = (bytes(self._heard) + piece).split(b"\n")
+                    self._heard[:] = rest
+                    for line in lines:
+                        self._said.update(json.loads(line))
+        except (OSError, ValueError, TypeError, TimeoutError) as error:
             raise WarmStartError("The warm parent does not answer.", details=str(error)) from error
-        return answer if isinstance(answer, dict) else {}
+        return self._said.get(name)
 
     def close(self) -> None:
         """No more to say; before it has a job, that ends it."""
@@ -200,8 +211,12 @@ class WarmParents:
             return None
         self._keep(asyncio.get_running_loop().create_task(self._make_spare(parent), name="warm-spare"))
         copy.tree = next((str(mount.source) for mount in spec.box.mounts if mount.target == APP_DIRECTORY), "")
-        copy.same = self._known.get(copy.tree, "")
+        self.remind(copy)
         return copy
+
+    def remind(self, copy: Copy) -> None:
+        """Tell it what is known of its packages now."""
+        copy.same = self._known.get(copy.tree, "")
 
     async def _copy(self, parent: Parent) -> Copy:
         """Raises OSError, WarmStartError."""
@@ -355,15 +370,23 @@ class WarmParents:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def job(spec: InstanceSpec, env: tuple[tuple[str, str], ...], program: bytes, open_files: int) -> dict[str, object]:
-    """What a copy must know."""
+def place(spec: InstanceSpec, program: bytes, open_files: int, *, ahead: bool) -> dict[str, object]:
+    """What a copy must know of the sandbox."""
     return {
-        "argv": spec.warm,
-        "command": spec.box.command,
-        "env": {**dict(env), "PWD": spec.box.workdir},
         "workdir": spec.box.workdir,
         "uid": spec.box.uid,
         "inside_uid": INSIDE_UID,
         "open_files": open_files,
         "filter": program.hex(),
+        "ahead": ahead,
+    }
+
+
+def job(spec: InstanceSpec, env: tuple[tuple[str, str], ...]) -> dict[str, object]:
+    """What the process inside must know to become the server."""
+    return {
+        "argv": spec.warm,
+        "command": spec.box.command,
+        "env": {**dict(env), "PWD": spec.box.workdir},
+        "workdir": spec.box.workdir,
     }

@@ -13,7 +13,7 @@ from sitewright.engines.sandbox.launch import Ground
 from sitewright.engines.sandbox.record import Folder, Record, save
 from sitewright.engines.sandbox.rootfs import environment
 from sitewright.engines.sandbox.spawn import start_ticks
-from sitewright.engines.sandbox.warm import Copy, WarmStartError, job
+from sitewright.engines.sandbox.warm import Copy, WarmStartError, job, place
 
 HOLDER = ("/bin/sh", "-c", 'echo; read -r code; exit "${code:-137}"')
 """First inside: says that the sandbox stands, and ends as the app has ended. bubblewrap sees its code."""
@@ -49,19 +49,24 @@ class Holding:
             self.told = -1
 
 
-def hand_over(ground: Ground, spec: InstanceSpec, copy: Copy, descriptors: tuple[int, ...]) -> None:
-    """Give the copy its job: to enter the sandbox that bubblewrap is making, and begin the server there. *descriptors*: the holder's, that
-    which names the first process, then what becomes 0, 1, 2 and 3 inside. Raises WarmStartError."""
-    env = environment(ground.base, spec.box, (*of_instance(spec), ("LISTEN_FDS", "1")))
-    asked = job(spec, env, ground.program, min(spec.box.limits.open_files, ground.most_open_files))
+def send_in(ground: Ground, spec: InstanceSpec, copy: Copy, descriptors: tuple[int, ...], *, ahead: bool = False) -> None:
+    """Have the copy enter the sandbox that bubblewrap is making, and wait there for its job. *descriptors*: the holder's, that which names
+    the first process, then what becomes 0, 1, 2 and 3 inside. Raises WarmStartError."""
     try:
-        copy.send(asked, descriptors)
+        copy.enter(place(spec, ground.program, min(spec.box.limits.open_files, ground.most_open_files), ahead=ahead), descriptors)
     except OSError as error:
         raise WarmStartError("The warm start failed.", details=str(error)) from error
 
 
-async def begin_inside(record: Record, folder: Folder, copy: Copy) -> Record:
-    """Wait until the server begins inside, and note it. Raises WarmStartError."""
+async def hand_over(ground: Ground, spec: InstanceSpec, copy: Copy) -> None:
+    """Give the process inside its job: to become the server. Raises WarmStartError."""
+    env = environment(ground.base, spec.box, (*of_instance(spec), ("LISTEN_FDS", "1")))
+    await copy.become(job(spec, env))
+
+
+async def begin_inside(ground: Ground, record: Record, folder: Folder, copy: Copy) -> Record:
+    """Give the job, wait until the server begins inside, and note it. Raises WarmStartError."""
+    await hand_over(ground, record.spec, copy)
     app = await copy.begun()
     record = replace(record, app=(app, start_ticks(app)))
     save(folder, record)

@@ -49,9 +49,12 @@ def warm_up(modules: list[str], user: int) -> sameness.Snapshot:
     return sameness.take_snapshot(missed)
 
 
-def receive(control: socket.socket) -> tuple[serving.Job, list[int]]:
-    """The job and its descriptors; a copy that is made ahead waits here. Raises OSError, ValueError."""
+def receive(control: socket.socket) -> tuple[dict[str, object], list[int]]:
+    """The engine's next message and its descriptors; what is made ahead waits here. Raises OSError, ValueError."""
+    control.setblocking(True)
     head, descriptors, _, _ = socket.recv_fds(control, 4, 8)
+    if not head:
+        raise ConnectionError("the engine is gone")
     control.settimeout(_SECONDS)
     (length,) = struct.unpack("!I", head)
     text = bytearray()
@@ -60,7 +63,7 @@ def receive(control: socket.socket) -> tuple[serving.Job, list[int]]:
         if not piece:
             raise ConnectionError("the engine is gone")
         text += piece
-    return serving.Job(json.loads(text)), descriptors
+    return json.loads(text), descriptors
 
 
 def tell(control: socket.socket, **values: object) -> None:
@@ -80,21 +83,23 @@ def first_process(told: int) -> int:
     return os.pidfd_open(json.loads(text)["child-pid"])
 
 
-def stand_by(control: socket.socket, snapshot: sameness.Snapshot) -> tuple[serving.Job, int] | None:
-    """In the copy: say who one is, take the job, begin the process inside. None in the copy itself once that has ended; in the process
-    inside the job, and the descriptor on which it reports. Raises what goes wrong before that process is confined.
+def stand_by(control: socket.socket, snapshot: sameness.Snapshot) -> tuple[serving.Job, socket.socket] | None:
+    """In the copy: say who one is, hear of the sandbox, begin the process inside. None in the copy itself once that has ended; in the
+    process inside its job, and the socket on which it reports. Raises what goes wrong before that.
 
-    The process inside is begun as soon as there is somebody whose child it can be; it gets ready while bubblewrap makes the rest.
+    The process inside is begun as soon as there is somebody whose child it can be; it gets ready while bubblewrap makes the rest. It is
+    confined before it hears of its job: in a sandbox that was made ahead it waits for it, with nothing of the site's but its files.
     """
     tell(control, pid=os.getpid())
-    job, descriptors = receive(control)
+    asked, descriptors = receive(control)
+    place = serving.Place(asked)
     holder, told, *streams = descriptors
     ready = socket.socket(fileno=holder)
     ready.settimeout(_SECONDS)
     # From here on files may be the tenant's: nothing may be imported before all privileges are gone.
     finders, sys.meta_path[:] = sys.meta_path[:], []
     sandbox = first_process(told)
-    entering.limit(int(str(job.asked["open_files"])))
+    entering.limit(place.open_files)
     os.setgroups([])
     entering.join(sandbox, entering.NEW_PID)
     reading, writing = os.pipe()
@@ -104,38 +109,39 @@ def stand_by(control: socket.socket, snapshot: sameness.Snapshot) -> tuple[servi
         sameness.rehearse(snapshot)
         if not ready.recv(1):
             raise ConnectionError("the sandbox ended")
-        confine(job, sandbox)
+        confine(place, sandbox)
         os.write(writing, b"1")
         # Their numbers are about to be others' descriptors, which these objects must not close.
-        control.detach()
         ready.detach()
-        entering.take_descriptors((*streams, writing))
+        entering.take_descriptors((*streams, control.detach()))
         os.set_inheritable(len(streams), False)
+        control = socket.socket(fileno=len(streams))
+        if place.ahead:
+            sameness.rehearse(snapshot)
+        job = serving.Job(receive(control)[0])
         entering.visible_to_own_user()
         sys.meta_path[:] = finders
-        return job, len(streams)
+        return job, control
     os.close(writing)
     if os.read(reading, 1) != b"1":
         raise ConnectionError("the process inside was not confined")
     tell(control, app=pid)
     entering.join(sandbox, entering.WORLD)
-    entering.become(int(str(job.asked["uid"])), int(str(job.asked["uid"])))
-    entering.filter_calls(job.filter)
-    with contextlib.suppress(OSError):  # who asked may have gone meanwhile, and this one stays
-        tell(control, same=os.read(reading, 256).decode("ascii", "replace"))
+    entering.become(place.uid, place.uid)
+    entering.filter_calls(place.filter)
     attend(pid, ready)
     return None
 
 
-def confine(job: serving.Job, sandbox: int) -> None:
+def confine(place: serving.Place, sandbox: int) -> None:
     """Become a process of the sandbox like any other, for good. Raises OSError."""
     entering.join(sandbox, entering.WORLD)
     entering.join(sandbox, entering.NEW_USER)
-    entering.become(int(str(job.asked["inside_uid"])), int(str(job.asked["inside_uid"])))
+    entering.become(place.inside_uid, place.inside_uid)
     os.setsid()
     entering.usual_signals()
-    entering.filter_calls(job.filter)
-    os.chdir(job.workdir)
+    entering.filter_calls(place.filter)
+    os.chdir(place.workdir)
 
 
 def attend(pid: int, ready: socket.socket) -> None:
@@ -159,11 +165,12 @@ def copy(control: socket.socket, snapshot: sameness.Snapshot) -> None:
             os._exit(1)
     if given is None:
         os._exit(0)
-    job, report = given
+    job, control = given
     try:
         script, same = serving.prepare(job, snapshot)
-        os.write(report, same.encode())
-        os.close(report)
+        with contextlib.suppress(OSError):  # who asked may have gone meanwhile, and this one stays
+            tell(control, same=same)
+        control.close()
     except BaseException:
         serving.ordinary(job)
         raise

@@ -26,15 +26,26 @@ _FOLDER_OPTIONS = ("--chdir", "--pythonpath", "--app-dir")
 _PR_SET_MM, _PR_SET_MM_MAP = 35, 14
 
 
-class Job:
-    """What the engine asked for: ``argv`` of the server, ``command`` of the ordinary start, variables, folder."""
+class Place:
+    """The sandbox to go into, and as whom; ``ahead``: the site is not wanted yet, there is time."""
 
     def __init__(self, asked: dict[str, object]) -> None:
-        self.asked = asked
+        self.uid = int(str(asked["uid"]))
+        self.inside_uid = int(str(asked["inside_uid"]))
+        self.open_files = int(str(asked["open_files"]))
+        self.workdir = str(asked["workdir"])
+        self.filter = bytes.fromhex(str(asked["filter"]))
+        self.ahead = bool(asked["ahead"])
+
+
+class Job:
+    """What to become there: ``argv`` of the server, ``command`` of the ordinary start, variables, folder; ``same``: see ``prepare``."""
+
+    def __init__(self, asked: dict[str, object]) -> None:
+        self.same = asked["same"]
         self.argv: list[str] = list(asked["argv"])  # type: ignore[call-overload]
         self.command = str(asked["command"])
         self.workdir = str(asked["workdir"])
-        self.filter = bytes.fromhex(str(asked["filter"]))
         self.env: dict[str, str] = dict(asked["env"])  # type: ignore[call-overload]
 
 
@@ -58,7 +69,7 @@ def prepare(job: Job, snapshot: sameness.Snapshot) -> tuple[types.CodeType, str]
     sameness.check_variables(job.env)
     sameness.check_shadows(snapshot, (job.workdir, os.path.dirname(program)))
     same = sameness.state_of_files(snapshot)
-    different = sameness.different_packages(snapshot, job.env, unread=bool(same) and same == job.asked.get("same"))
+    different = sameness.different_packages(snapshot, job.env, unread=bool(same) and same == job.same)
     with open(program, "rb") as file:
         text = file.read()
     if not text.startswith((b"#!/app/.venv/bin/python\n", b"#!/app/.venv/bin/python3\n")):
