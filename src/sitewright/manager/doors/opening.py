@@ -15,6 +15,7 @@ from sitewright.manager.accounts.models import User
 from sitewright.manager.audit.services import trail
 from sitewright.manager.sites.access import channel_for
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_files
 
 SHELL_ARGV = ("/bin/sh", "-c", "command -v bash >/dev/null && exec bash || exec sh")
 """What somebody gets who wants no command in particular."""
@@ -84,6 +85,8 @@ def prepare(asked: DoorOpen, session: str) -> Opening:
     channel = channel_for(user, name, Role.DEVELOPER, channel_name)
     if asked.service is DoorService.FILES:
         _check_live(channel)
+    if asked.service in {DoorService.FILES, DoorService.SHELL}:
+        check_files(user, channel)
     opening = _exec(asked, session, user, channel)
     _trail(user, asked, channel)
     return opening

@@ -33,21 +33,27 @@ class Ask:
     """What it is about; None is the site's production, for kinds that are about one channel."""
 
 
-def known(user: User | None, key: str, kind: OperationKind) -> Operation | None:
-    """The operation that this person has asked for with this key before. Raises ConflictError when it was of another kind."""
+def known(user: User | None, key: str, kind: OperationKind, site: Site | None = None, channel: Channel | None = None) -> Operation | None:
+    """The operation that this person has asked for with this key before. Raises ConflictError when it was of another kind, or about another
+    site or channel: an answer about that one would be taken for one about this."""
     if not key or user is None:
         return None
     if len(key) > 128:
         raise InvalidValueError("The Idempotency-Key is too long.", details="128 characters are the most.")
     before = Operation.objects.filter(created_by=user, idempotency_key=key).first()
-    if before is not None and before.kind != kind.value:
+    if before is not None and not (before.kind == kind.value and _is_about(before, site, channel)):
         raise ConflictError("This Idempotency-Key was used for something else before.", resolution="Use a new key for each request.")
     return before
 
 
+def _is_about(before: Operation, site: Site | None, channel: Channel | None) -> bool:
+    other_channel = channel is not None and before.channel_id not in {None, channel.id}
+    return (site is None or before.site_id == site.id) and not other_channel
+
+
 def submit(ask: Ask) -> Operation:
     """Record the operation with its steps; workers are told after the commit."""
-    before = known(ask.user, ask.key, ask.kind)
+    before = known(ask.user, ask.key, ask.kind, ask.site, ask.channel)
     if before is not None:
         return before
     try:
@@ -55,7 +61,7 @@ def submit(ask: Ask) -> Operation:
             operation = _record(ask)
             transaction.on_commit(lambda: _changed(operation.id))
     except IntegrityError:
-        again = known(ask.user, ask.key, ask.kind)
+        again = known(ask.user, ask.key, ask.kind, ask.site, ask.channel)
         if again is None:
             raise
         return again

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from sitewright.domain.channel import Previews
+from sitewright.domain.channel import ChannelKind, Previews
 from sitewright.domain.events import EventKind, as_told
 from sitewright.domain.states import Role
 from sitewright.errors import InvalidValueError, NotFoundError
@@ -146,7 +146,8 @@ def site_to_connect(user: User, name: str) -> Site:
     """The site, for whoever may say where its code comes from: that needs the role of its most protected channel. Raises NotFoundError,
     ForbiddenError."""
     site = site_for(user, name, Role.DEVELOPER)
-    for channel in Channel.objects.filter(site=site, protected=True).exclude(branch=""):
+    # Production may be made to follow what is found over there, also when it follows nothing yet.
+    for channel in Channel.objects.filter(site=site, protected=True).exclude(branch="", kind=ChannelKind.NAMED.value):
         check_role(user, channel)
     return site
 

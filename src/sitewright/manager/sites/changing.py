@@ -28,7 +28,7 @@ WAKE_SECONDS = 20.0
 
 def scale(user: User, site: Site, asked: Asked, key: str = "", channel: Channel | None = None) -> Operation:
     """Another number of copies, or another size. Raises InvalidValueError, NotFoundError, QuotaError, in words."""
-    before = known(user, key, OperationKind.SCALE)
+    before = known(user, key, OperationKind.SCALE, site, channel)
     if before is not None:
         return before
     processes = {name: dict(change) for name, change in asked.items() if change}
@@ -47,7 +47,7 @@ def scale(user: User, site: Site, asked: Asked, key: str = "", channel: Channel 
 
 def configure(user: User, site: Site, wish: Wish, key: str = "", channel: Channel | None = None) -> Operation:
     """Other settings. Raises InvalidValueError, in words."""
-    before = known(user, key, OperationKind.CONFIGURE)
+    before = known(user, key, OperationKind.CONFIGURE, site, channel)
     if before is not None:
         return before
     channel = channel or production(site)
@@ -59,7 +59,7 @@ def configure(user: User, site: Site, wish: Wish, key: str = "", channel: Channe
 def rollback(user: User, site: Site, number: int | None = None, key: str = "", channel: Channel | None = None, why: str = "") -> Operation:
     """Return to a release; without a *number* to the one before. *why* is told in the timeline. Raises NotFoundError, ConflictError,
     ForbiddenError."""
-    before = known(user, key, OperationKind.ROLLBACK)
+    before = known(user, key, OperationKind.ROLLBACK, site, channel)
     if before is not None:
         return before
     channel = channel or production(site)
@@ -74,7 +74,7 @@ def end_trial(user: User, site: Site, kind: OperationKind, key: str = "", channe
     """Promote or abort the release on trial. Raises ConflictError when there is none, ForbiddenError."""
     if kind not in {OperationKind.PROMOTE, OperationKind.ABORT}:
         raise InvalidValueError(f"“{kind}” is none of promote, abort.")
-    before = known(user, key, kind)
+    before = known(user, key, kind, site, channel)
     if before is not None:
         return before
     channel = channel or production(site)

@@ -208,7 +208,7 @@ def _share(user: User, channel: Channel, name: str, key: str) -> Operation:
 
 def remove(user: User | None, channel: Channel, key: str = "") -> Operation:
     """Take it away with its releases, variables and its own data. Raises ConflictError for production, or while others use its data."""
-    before = known(user, key, OperationKind.CHANNEL)
+    before = known(user, key, OperationKind.CHANNEL, channel.site, channel)
     if before is not None:
         return before
     if channel.kind == ChannelKind.PRODUCTION.value:
@@ -225,7 +225,7 @@ def remove(user: User | None, channel: Channel, key: str = "") -> Operation:
 def adopt(user: User, target: Channel, source: Channel, number: int | None = None, key: str = "", way: Way | None = None) -> Operation:
     """Give *target* the release that *source* has live, or its release *number*, without a build. Raises ConflictError, NotFoundError,
     ForbiddenError."""
-    before = known(user, key, OperationKind.ADOPT)
+    before = known(user, key, OperationKind.ADOPT, target.site, target)
     if before is not None:
         return before
     way = way or Way()

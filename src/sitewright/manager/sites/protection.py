@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sitewright.domain.operation import OperationKind
-from sitewright.domain.states import ROLE_ORDER, Role
+from sitewright.domain.states import ROLE_ORDER, Mode, Role
 from sitewright.errors import ConflictError, ForbiddenError
 from sitewright.manager.accounts.models import User
 from sitewright.manager.runtime import runtime
@@ -82,6 +82,24 @@ def check_not_frozen(channel: Channel) -> None:
         details="Nothing is deployed to it before then; it can be rolled back.",
         resolution="Wait until then, or have the freeze ended.",
     )
+
+
+def check_not_followed(channel: Channel, branch: str) -> None:
+    """Raise ConflictError when another channel follows *branch*: it would lead to something that this channel's visitors never got, and
+    whoever may not deploy there could still decide what comes next."""
+    other = Channel.objects.filter(site_id=channel.site_id, branch=branch).exclude(id=channel.id).first()
+    if other is not None:
+        raise ConflictError(
+            f"The channel “{other.name}” follows the branch “{branch}”.",
+            details="What is on it is what was pushed to that channel.",
+            resolution="Choose a new branch, and merge it there.",
+        )
+
+
+def check_files(user: User, channel: Channel) -> None:
+    """Raise ForbiddenError when *user* may not change the files of a live channel: they are what its visitors get, at once."""
+    if channel.mode == Mode.LIVE.value:
+        check_role(user, channel)
 
 
 def check(user: User, channel: Channel, kind: OperationKind) -> None:

@@ -36,7 +36,7 @@ def edits(channel: Channel) -> Edits:
 
 def publish(user: User | None, channel: Channel, message: str = "", branch: str = "", key: str = "") -> Operation:
     """Commit the folder to the channel's branch, or to the new *branch*. Raises ConflictError, ForbiddenError."""
-    before = known(user, key, OperationKind.PUBLISH)
+    before = known(user, key, OperationKind.PUBLISH, channel.site, channel)
     if before is not None:
         return before
     _live(channel)
@@ -44,6 +44,7 @@ def publish(user: User | None, channel: Channel, message: str = "", branch: str 
         protection.check(user, channel, OperationKind.PUBLISH)
     branch = branch or channel.branch or channel.site.default_branch
     check_branch_name(branch)
+    protection.check_not_followed(channel, branch)
     message = message.strip() or USUAL_MESSAGE
     if len(message) > LONGEST_MESSAGE or "\0" in message:
         raise InvalidValueError("This message cannot be used.", details=f"It is text of at most {LONGEST_MESSAGE} characters.")
@@ -60,11 +61,12 @@ def stash(user: User, channel: Channel, branch: str = "", key: str = "") -> Oper
     """Keep the edits on a branch of their own (a name is made up without *branch*), then lay out what was last published."""
     if branch:
         check_branch_name(branch)
+        protection.check_not_followed(channel, branch)
     return _again(user, channel, WhenEdited.STASH, key, branch)
 
 
 def _again(user: User, channel: Channel, choice: WhenEdited, key: str, branch: str = "") -> Operation:
-    before = known(user, key, OperationKind.DEPLOY)
+    before = known(user, key, OperationKind.DEPLOY, channel.site, channel)
     if before is not None:
         return before
     _live(channel)

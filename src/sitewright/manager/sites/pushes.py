@@ -177,7 +177,7 @@ def _chosen(options: tuple[str, ...]) -> tuple[WhenEdited, list[str]]:
 
 def deploy(channel: Channel, arrival: Arrival, user: User | None) -> Operation:
     """Begin to deploy what arrived to the channel that follows the branch. Raises SitewrightError, in words, when it cannot be."""
-    before = known(user, arrival.key, OperationKind.DEPLOY)
+    before = known(user, arrival.key, OperationKind.DEPLOY, channel.site, channel)
     if before is not None:
         return before
     protection.check_not_frozen(channel)

@@ -158,7 +158,7 @@ def way_params(way: Way) -> dict[str, Any]:
 def deploy(user: User, site: Site, source: Source, key: str = "", way: Way | None = None, channel: Channel | None = None) -> Operation:
     """Build *source* and switch the channel (production without one) to it, or put it on trial. Raises ConflictError while another release
     is on trial or the channel is frozen, ForbiddenError when it is protected."""
-    before = known(user, key, OperationKind.DEPLOY)
+    before = known(user, key, OperationKind.DEPLOY, site, channel)
     if before is not None:
         return before
     way, channel = way or Way(), channel or production(site)

@@ -34,6 +34,7 @@ from sitewright.manager.bus import BusThread, NodeClient
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites.access import channel_for
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_files
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             query = parse_qs(self.scope["query_string"].decode("latin-1"))
             asked = (self.scope["url_route"]["kwargs"]["name"], Role.DEVELOPER, query.get("channel", [PRODUCTION])[0])
             self.channel: Channel = await sync_to_async(channel_for)(user, *asked)
+            await sync_to_async(check_files)(user, self.channel)
             self.process = str(ProcessType(query.get("process", ["web"])[0]))
             self.one_off = query.get("one_off", ["0"])[0] in {"1", "true"}
         except SitewrightError:

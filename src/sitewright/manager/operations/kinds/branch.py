@@ -20,6 +20,7 @@ from sitewright.manager.releases.models import Build
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import branches
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_not_followed
 from sitewright.manager.sites.unpublished import refuse_edits
 
 log = logging.getLogger(__name__)
@@ -160,7 +161,16 @@ def _stash(channel: Channel, operation: Operation) -> str:
     asked = PublishEdits(
         site_id=channel.site_id, number=channel.site.number, channel=channel.name, branch="", parent=channel.commit, author=author
     )
+    head = branches.head(channel, name)
+    if head and not branches.edits_since(channel, head).files:
+        return name  # an earlier try of this step has kept them
+    if head:
+        raise ConflictError(
+            f"There is a branch “{name}” already.",
+            details="Nothing was laid over the edits: they are still there.",
+            resolution="Choose another name.",
+        )
+    check_not_followed(channel, name)
     commit = NodeClient(runtime().bus, channel.node).ask("git.publish", asked, Published, branches.SECONDS).commit
-    if not branches.head(channel, name):
-        branches.move(channel, name, "", commit)
+    branches.move(channel, name, "", commit)
     return name

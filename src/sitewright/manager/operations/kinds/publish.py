@@ -15,6 +15,7 @@ from sitewright.manager.operations.models import Operation
 from sitewright.manager.runtime import runtime
 from sitewright.manager.sites import branches
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_not_followed
 
 
 class Publish:
@@ -28,6 +29,7 @@ class Publish:
     def _publish(self, context: Context) -> Outcome:
         channel, branch = channel_of(context), str(context.params["branch"])
         own = branch == (channel.branch or branch)
+        check_not_followed(channel, branch)
         head = branches.head(channel, branch)
         if own and channel.commit in {head, ""}:
             published = _commit(context, channel, branch, head)

@@ -11,9 +11,12 @@ from ninja.params.functions import Query
 
 from sitewright.domain.states import Role
 from sitewright.errors import InvalidValueError
+from sitewright.manager.api.auth import person
 from sitewright.manager.sites import files
 from sitewright.manager.sites.api.channel import CHANNEL, asked_channel
 from sitewright.manager.sites.files import LONGEST_PATH
+from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_files
 from sitewright.manager.sites.schemas import FileBody, FileList, FileOut
 
 router = Router(tags=["files"])
@@ -42,15 +45,21 @@ def write_file(
     request: HttpRequest, name: str, body: FileBody, path: str = Query(..., max_length=LONGEST_PATH), channel: str = CHANNEL
 ) -> FileBody:
     """Write a whole file. 409 when somebody else has changed it since you read it."""
-    row = asked_channel(request, name, channel, Role.DEVELOPER)
+    row = _to_change(request, name, channel)
     return FileBody(data="", version=files.write_file(row, path, _bytes(body.data), body.version))
 
 
 @router.delete("/{name}/files/content", response={204: None}, operation_id="deleteFile")
 def delete_file(request: HttpRequest, name: str, path: str = Query(..., max_length=LONGEST_PATH), channel: str = CHANNEL) -> Status[None]:
     """Delete a file or a folder with all in it."""
-    files.delete_file(asked_channel(request, name, channel, Role.DEVELOPER), path)
+    files.delete_file(_to_change(request, name, channel), path)
     return Status(204, None)
+
+
+def _to_change(request: HttpRequest, name: str, channel: str) -> Channel:
+    row = asked_channel(request, name, channel, Role.DEVELOPER)
+    check_files(person(request), row)
+    return row
 
 
 def _bytes(data: str) -> bytes:

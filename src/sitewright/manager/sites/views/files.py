@@ -15,9 +15,10 @@ from sitewright.bus.messages import FileEntry, FileKind
 from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.states import Role
 from sitewright.errors import ConflictError, InvalidValueError, UnavailableError
-from sitewright.manager.pages.view import page, say, telling
+from sitewright.manager.pages.view import page, person, say, telling
 from sitewright.manager.sites import files
 from sitewright.manager.sites.models import Channel
+from sitewright.manager.sites.protection import check_files
 from sitewright.manager.sites.views.channel import asked
 from sitewright.manager.sites.views.overview import frame
 
@@ -69,11 +70,17 @@ def _file(request: HttpRequest, channel: Channel, folder: str) -> dict[str, Any]
         return {"file": path, "version": version, "binary": True}
 
 
+def _to_change(request: HttpRequest, name: str) -> Channel:
+    channel = _channel(request, name, Role.DEVELOPER)
+    check_files(person(request), channel)
+    return channel
+
+
 @page
 @require_POST
 def save(request: HttpRequest, name: str) -> HttpResponse:
     """Write the file. When it has changed meanwhile, the person's own text is shown again beside the reason."""
-    channel = _channel(request, name, Role.DEVELOPER)
+    channel = _to_change(request, name)
     path, text = request.POST.get("path", "").strip(), request.POST.get("text", "").replace("\r\n", "\n")
     try:
         files.write_file(channel, path, text.encode(), request.POST.get("version", ""))
@@ -104,7 +111,7 @@ def _kept(request: HttpRequest, name: str, error: ConflictError | InvalidValueEr
 @require_POST
 def delete(request: HttpRequest, name: str) -> HttpResponse:
     """Remove the file."""
-    channel = _channel(request, name, Role.DEVELOPER)
+    channel = _to_change(request, name)
     path = request.POST.get("path", "")
     with telling(request):
         files.delete_file(channel, path)
