@@ -17,6 +17,7 @@ from sitewright.builder.commits import Shelf, fetch_commit, fetch_git
 from sitewright.builder.droplet import LISTED, Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.following import Following
 from sitewright.builder.log import BuildLog
+from sitewright.builder.open_box import OpenBox
 from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
 from sitewright.builder.scan import leaked, secret_in_tree
@@ -97,6 +98,7 @@ class BuildRun:
         self._uid = tenant_uid(shop.settings.uid_base, request.number)
         self._owner = site_owner(self._uid)
         self._work = self._paths.builds / request.build_id / "work"
+        self._out = self._work / "out"
         self._in_place = isinstance(request.source, FolderSource)
         self._tree = self._paths.live_folder(request.site_id, request.channel) if self._in_place else self._work / "tree"
         self._following = Following(request, self._tree, self._work, log.say)
@@ -104,6 +106,8 @@ class BuildRun:
         self.cache = caches.folder_of(self._cache, request.channel, foreign=request.foreign)
         self.searched = searched(values_of(request.env, request.secrets))
         self.publishing = False
+        self._box: OpenBox | None = None
+        """In which the commit was laid out, as long as nothing else has to happen before the tree is sealed."""
         self.bench = self._make_bench(limits)
 
     def _make_bench(self, limits: Limits) -> Bench:
@@ -147,6 +151,12 @@ class BuildRun:
     async def run(self) -> Built:
         """Do it all. Raises SitewrightError; whatever happens, what ran before is untouched."""
         self._prepare()
+        try:
+            return await self._make()
+        finally:
+            await self._close_box()
+
+    async def _make(self) -> Built:
         await self._report("Fetching the source")
         commit = await self._fetch()
         commit = await self._record() or commit
@@ -172,6 +182,7 @@ class BuildRun:
         make_folder(self._work, PASSABLE)
         if not self._in_place:
             make_folder(self._work / "tree", SITE, self._owner)
+        make_folder(self._out, 0o700, (self._uid, self._uid))
         make_folder(self._paths.caches, PASSABLE)
         make_folder(self._cache, PASSABLE)
         make_folder(self.cache, 0o700, (self._uid, self._uid))
@@ -185,7 +196,8 @@ class BuildRun:
             await self._ensure("git")
             return await fetch_git(self.bench, source, self._shelf())
         elif isinstance(source, CommitSource):
-            return await fetch_commit(self.bench, source, self._shelf())
+            commit, self._box = await fetch_commit(self.bench, source, self._shelf(), self._out)
+            return commit
         elif isinstance(source, TemplateSource):
             self._log.say(f"Taking the template {source.name}.")
             fetch_template(source, self._work / "tree", self._owner)
@@ -220,6 +232,9 @@ class BuildRun:
     async def _decide(self) -> tuple[PackPlan, BuildPlan]:
         tree = await self._following.survey()
         pack = self._following.plan(tree)
+        if self._following.moved or pack.needs or self._live:
+            # What follows may take its time, or is not about the folder that the box has.
+            await self._close_box()
         for runtime in pack.needs:
             await self._ensure(runtime)
         pack = self._following.plan(tree, await self._toolchain(pack.needs))
@@ -271,14 +286,14 @@ class BuildRun:
             await self._run_steps(pack, make_plan(pack, Situation()))
 
     async def _run_steps(self, pack: PackPlan, plan: BuildPlan) -> None:
+        if plan.steps:
+            await self._close_box()
         for step in plan.steps:
             await self._report(step.title)
             await self.bench.run(step, self._tree, env=pack.build_env)
 
     async def _seal(self, pack: PackPlan, blueprint: Blueprint) -> Sealed:
-        out = self._work / "out"
-        make_folder(out, 0o700, (self._uid, self._uid))
-        order = SealOrder(quota_bytes=self._request.quota_bytes, out=out, packed=not self._live, searched=self.searched)
+        order = SealOrder(quota_bytes=self._request.quota_bytes, out=self._out, packed=not self._live, searched=self.searched)
         if not self._live:
             dropped = pack.dropped if blueprint.is_static else ()
             order = replace(order, dropped=dropped, compiled="python" in pack.needs and bool(pack.processes))
@@ -286,11 +301,16 @@ class BuildRun:
             found = await asyncio.to_thread(secret_in_tree, self._tree, self.searched)
             if found is not None:
                 raise leaked(*found)
-        return await seal(self.bench, self._tree, order)
+        return await seal(self.bench, self._tree, order, self._box)
+
+    async def _close_box(self) -> None:
+        box, self._box = self._box, None
+        if box is not None:
+            await box.close()
 
     async def _artefacts(self, pack: PackPlan) -> Artefacts:
         env = {**dict(self._shop.network_env), **dict(self._request.env)}
-        listed = await asyncio.to_thread(read_listed, self._work / "out" / LISTED, env)
+        listed = await asyncio.to_thread(read_listed, self._out / LISTED, env)
         return artefacts_of(self._request.build_id, listed, await self._shop.distribution.components(pack.needs))
 
     def _publish(self, sealed: Sealed, plan: BuildPlan) -> None:
@@ -301,7 +321,7 @@ class BuildRun:
                 self._replace_live_folder()
             self._installed_note.write_text("\n".join(plan.installed), encoding="utf-8")
             return
-        store_droplet(self._work / "out", sealed.digest, self._paths.droplets)
+        store_droplet(self._out, sealed.digest, self._paths.droplets)
         target = self._paths.release(request.site_id, request.channel, request.release_number)
         _move_tree(self._tree, target, self._owner)
 

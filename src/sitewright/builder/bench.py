@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sitewright.builder.advice import explain
 from sitewright.builder.log import BuildLog
+from sitewright.builder.open_box import MAX_CAPTURED, OpenBox
 from sitewright.builder.packs.base import Step
 from sitewright.builder.tools import TOOLS_TARGET
 from sitewright.domain.identity import new_id
@@ -28,7 +29,6 @@ MOST_TREE_BYTES = 8 * 1024**3
 MOST_CACHE_BYTES = 3 * 1024**3
 LEAST_WATCHED_BYTES = 64 * 1024**2
 """Below that nothing is ended while it runs: the finished tree is counted anyway."""
-MAX_CAPTURED = 256 * 1024
 
 PLAIN_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}  # noqa: S108 - the sandbox's own
 """For the platform's own scripts, whose answers count: nothing of the tenant's variables."""
@@ -98,12 +98,26 @@ class Bench:
                 captured.extend(data)
 
         result = await self._job(step, tree, mounts, {**PLAIN_ENV, **dict(step.env)}, collect)
+        self._check(step, result, bytes(captured))
+        return captured.decode("utf-8", "replace")
+
+    def begin(self, step: Step, tree: Path, told: Path, *, mounts: tuple[Mount, ...] = ()) -> OpenBox:
+        """Start one of the platform's own scripts that waits for more after its first line: it reads that from a pipe in *told*, which
+        one of *mounts* shows it. Close it."""
+        variables = {**PLAIN_ENV, **dict(step.env)}
+        return OpenBox(
+            told,
+            self._spec.uid,
+            lambda sink: self._job(step, tree, mounts, variables, sink),
+            lambda result, said: self._check(step, result, said),
+        )
+
+    def _check(self, step: Step, result: JobResult, said: bytes) -> None:
         if result.exit.code != 0:
             self.log.tail.clear()
-            self.log.feed(bytes(captured))
+            self.log.feed(said)
             self.log.flush()
             raise self._failure(step, result)
-        return captured.decode("utf-8", "replace")
 
     def _cache_mount(self) -> Mount:
         return Mount(self._spec.cache, CACHE_DIRECTORY, writable=True)

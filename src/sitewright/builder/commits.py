@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sitewright.builder.bench import Bench
+from sitewright.builder.droplet import OUT_TARGET, out_mount
+from sitewright.builder.open_box import NAME, OpenBox
 from sitewright.builder.packs.base import Step
 from sitewright.builder.source import copy_local, counted, megabytes, script
 from sitewright.bus.messages import CommitSource, GitSource
@@ -60,30 +63,48 @@ class _Room:
     submodules: int = 0
 
 
-async def fetch_commit(bench: Bench, source: CommitSource, shelf: Shelf) -> str:
-    """Lay the commit into ``work``/tree; its id. Raises BuildError."""
+async def fetch_commit(bench: Bench, source: CommitSource, shelf: Shelf, out: Path) -> tuple[str, OpenBox | None]:
+    """Lay the commit into ``work``/tree; its id, and the box that did it, in which the tree can be sealed into *out*: close it. There is
+    none when submodules had to be fetched. Raises BuildError."""
     repository.commit_id(source.commit)
     if not shelf.place.exists:
         raise BuildError("This site has no repository yet.", resolution="Push to it first.")
-    return await _lay(bench, shelf, source.commit)
+    room = _Room()
+    step = _laying(source.commit, "", room, f"{OUT_TARGET}/{NAME}")
+    async with contextlib.AsyncExitStack() as stack:
+        box = bench.begin(step, shelf.work / "tree", out, mounts=(*shelf.mounts(), out_mount(out)))
+        stack.push_async_callback(box.close)
+        laid = _laid(json.loads(await box.answer()), "", room)
+        if not laid["submodules"]:
+            stack.pop_all()
+    await _finish(bench, shelf, laid, room)
+    return str(laid["commit"]), None if laid["submodules"] else box
 
 
 async def _lay(bench: Bench, shelf: Shelf, name: str) -> str:
     room = _Room()
     laid = await _lay_one(bench, shelf, name, "", room, shelf.mounts())
-    bench.log.say(f"Commit {laid['commit'][:12]}: {counted(laid['files'])}, {megabytes(laid['bytes'])}.")
-    await _lay_submodules(bench, shelf, laid["submodules"], "", room, 1)
+    await _finish(bench, shelf, laid, room)
     return str(laid["commit"])
 
 
+async def _finish(bench: Bench, shelf: Shelf, laid: dict[str, Any], room: _Room) -> None:
+    bench.log.say(f"Commit {laid['commit'][:12]}: {counted(laid['files'])}, {megabytes(laid['bytes'])}.")
+    await _lay_submodules(bench, shelf, laid["submodules"], "", room, 1)
+
+
 async def _lay_one(bench: Bench, shelf: Shelf, name: str, folder: str, room: _Room, mounts: tuple[Mount, ...]) -> dict[str, Any]:
+    step = _laying(name, folder, room)
+    return _laid(json.loads(await bench.ask(step, shelf.work / "tree", mounts=mounts)), folder, room)
+
+
+def _laying(name: str, folder: str, room: _Room, *then: str) -> Step:
     target = f"/app/{folder}".rstrip("/")
-    step = Step(
-        "Laying out the commit",
-        script("lay", repository.REPOSITORY, name, target, str(room.bytes), str(room.files)),
-        env=_ENVIRONMENT,
-    )
-    answer: dict[str, Any] = json.loads(await bench.ask(step, shelf.work / "tree", mounts=mounts))
+    words = (repository.REPOSITORY, name, target, str(room.bytes), str(room.files), *then)
+    return Step("Laying out the commit", script("lay", *words), env=_ENVIRONMENT)
+
+
+def _laid(answer: dict[str, Any], folder: str, room: _Room) -> dict[str, Any]:
     if "message" in answer:
         where = f" (submodule {folder})" if folder else ""
         raise BuildError(answer["message"], details=f"{answer['details']}{where}", resolution=answer["resolution"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sitewright.builder.bench import Bench
+from sitewright.builder.open_box import OpenBox
 from sitewright.builder.packs.base import Step
 from sitewright.builder.scan import digest_of, leaked, member_at
 from sitewright.builder.source import script
@@ -45,16 +46,25 @@ class SealOrder:
     searched: Mapping[bytes, str] = field(default_factory=dict)
 
 
-async def seal(bench: Bench, tree: Path, order: SealOrder) -> Sealed:
-    """Make the tree readable for nginx, count it, pack it. Raises QuotaError, BuildError."""
+async def seal(bench: Bench, tree: Path, order: SealOrder, box: OpenBox | None = None) -> Sealed:
+    """Make the tree readable for nginx, count it, pack it; in *box*, if there is one, which sees the tree and ``out``. Raises QuotaError,
+    BuildError."""
     target = f"{OUT_TARGET}/{_NAME}" if order.packed else ""
-    argv = script("seal", str(order.quota_bytes), target, f"{OUT_TARGET}/{LISTED}", "yes" if order.compiled else "", *order.dropped)
-    mounts = (Mount(order.out, OUT_TARGET, writable=True),)
-    answer = json.loads((await bench.ask(Step("Packing", argv), tree, mounts=mounts)).strip().splitlines()[-1])
+    words = (str(order.quota_bytes), target, f"{OUT_TARGET}/{LISTED}", "yes" if order.compiled else "", *order.dropped)
+    if box is not None:
+        said = await box.go_on(words)
+    else:
+        said = await bench.ask(Step("Packing", script("seal", *words)), tree, mounts=(out_mount(order.out),))
+    answer = json.loads(said.strip().splitlines()[-1])
     if "over" in answer:
         raise bench.over_quota()
     digest = await asyncio.to_thread(_checked_digest, order) if order.packed else ""
     return Sealed(int(answer["files"]), int(answer["bytes"]), digest)
+
+
+def out_mount(out: Path) -> Mount:
+    """Where a box puts what it has packed."""
+    return Mount(out, OUT_TARGET, writable=True)
 
 
 def _checked_digest(order: SealOrder) -> str:

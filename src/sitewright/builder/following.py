@@ -37,6 +37,8 @@ class Following:
         self._say = say
         self._given = dict(request.env)
         self._followed = Followed()
+        self.moved = False
+        """Whether the folder that is built is not the one that there was at first."""
 
     async def survey(self) -> Tree:
         """The tree that is built, once its configuration is read. Raises BuildError with the file and line of what is wrong."""
@@ -67,6 +69,7 @@ class Following:
                     f"sitewright.toml says that the site is in {root}, and there is no such folder.",
                     resolution="Correct “root” in [build], and deploy again.",
                 )
+        self.moved = True
         self._tree.rename(self._aside)
         (self._aside / root).rename(self._tree)
         remove_tree(self._aside)
