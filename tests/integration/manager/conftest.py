@@ -13,8 +13,9 @@ from django.test import Client
 
 from sitewright.config.settings import Settings
 from sitewright.manager.accounts.models import User
-from sitewright.manager.sites.models import Site
+from sitewright.manager.sites.models import Channel, Site
 from sitewright.testing.cast import Cast, assemble
+from sitewright.testing.channel_rows import TEMPLATE, done, row
 from sitewright.testing.stage import Stage, on_stage
 
 HOST = "sitewright.localhost"
@@ -81,3 +82,24 @@ def guestbook(cast: Cast, stage: Stage, api: Callable[[User | None], Api]) -> Si
     assert response.status_code == 202, response.content
     stage.play()
     return Site.objects.get(name="guestbook")
+
+
+@pytest.fixture
+def alice(cast: Cast, api: Callable[[User | None], Api]) -> Api:
+    """An owner's client."""
+    return api(cast.alice)
+
+
+@pytest.fixture
+def bob(cast: Cast, api: Callable[[User | None], Api]) -> Api:
+    """A developer's client."""
+    return api(cast.bob)
+
+
+@pytest.fixture
+def staging(stage: Stage, guestbook: Site, bob: Api) -> Channel:
+    """A second channel of guestbook with a release of its own."""
+    answer = bob("POST", "/sites/guestbook/channels", {"name": "staging", "branch": "staging"})
+    assert answer.status_code == 202, answer.content
+    assert done(stage, bob("POST", "/sites/guestbook/deploys?channel=staging", TEMPLATE)).state == "succeeded"
+    return row("staging")
