@@ -12,7 +12,6 @@ from sitewright.config.settings import Settings
 from sitewright.domain.backoff import FREE_RESTARTS, restart_delay
 from sitewright.domain.desired import DesiredChannel
 from sitewright.domain.events import EventKind
-from sitewright.domain.identity import new_id
 from sitewright.domain.states import Power
 from sitewright.engines.base import Engine, InstanceSpec, Observed
 from sitewright.errors import SitewrightError
@@ -27,6 +26,7 @@ from sitewright.orchestrator.health import Prober
 from sitewright.orchestrator.logs import LogStore, Source
 from sitewright.orchestrator.memory import ChannelMemory, MemoryStore
 from sitewright.orchestrator.model import Crash, Instance
+from sitewright.orchestrator.prepared import PreparedSites
 from sitewright.orchestrator.routes import Routes
 from sitewright.orchestrator.specs import instance_spec
 from sitewright.orchestrator.visits import note_hands
@@ -70,6 +70,7 @@ class Applier:
         self._cron = CronApplier(tools, self.launch)
         self._releases = ReleaseApplier(tools, self._spawn, used_folders)
         self._sleep = SleepApplier(tools.engine, tools.memories, tools.events, tools.clock, self._spawn)
+        self.prepared = PreparedSites(tools.settings, tools.engine, tools.memories, self._spawn)
         self.started: Callable[[InstanceSpec, bool], None] = lambda _spec, _adopting: None
         """Told of each instance that was started, and whether it is adopting."""
 
@@ -173,7 +174,7 @@ class Applier:
     async def _start(self, desired: DesiredChannel, memory: ChannelMemory, step: steps.Start) -> None:
         process, digest = step.wanted.spec.type, step.wanted.digest
         try:
-            await self.launch(desired, memory, Copy(new_id(), step.wanted, step.index))
+            await self.launch(desired, memory, Copy(self.prepared.take(desired, step.wanted, step.index), step.wanted, step.index))
         except SitewrightError as error:
             known = memory.crash_of(process, digest)
             count = known.count + 1 if known is not None else 1

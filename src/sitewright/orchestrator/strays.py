@@ -27,6 +27,7 @@ class Strays:
     def look(self, now: float) -> None:
         """End and remove what was there at an earlier look too."""
         self._end_orphans(now)
+        self._applier.prepared.check_memory()
         if not 0 <= now - self._routes_at < max(FULL_LOOK_SECONDS, STRAY_SECONDS * len(self._store.ids())):
             self._routes_at = now
             self._remove_routes()
