@@ -64,6 +64,7 @@ ACTIONS = {
     "/sites/guestbook/channels/change/": "developer",
     "/sites/guestbook/channels/remove/?channel=production": "developer",
     "/sites/poster/code/publish/": "developer",
+    "/sites/poster/code/check/": "developer",
     "/sites/poster/code/stash/": "developer",
     "/sites/poster/code/discard/": "developer",
     "/sites/guestbook/builds/caches/clear/": "developer",

@@ -189,6 +189,14 @@ def test_a_freeze_is_seen_and_ended(ada: Any, stage: Stage, make_site):
     shows(ada, "can be deployed to again")
 
 
+def test_a_configuration_is_checked_line_by_line_while_it_is_typed(ada: Any, stage: Stage, make_site):
+    make_site("guestbook")
+    ada.go("/sites/guestbook/code/")
+    ada.click("#check summary")
+    ada.type("#config-text", "[build]\ncomand = 'make'\n")
+    shows(ada, "Line 2:")
+
+
 def test_edits_are_published_with_a_message(ada: Any, stage: Stage, make_site):
     make_site("poster", Mode.LIVE)
     stage.node.repository.edits = (("M", "index.html"), ("A", "menu <b>.html"))

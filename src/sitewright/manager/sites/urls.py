@@ -47,6 +47,7 @@ urlpatterns = [
     path("sites/<slug:name>/channels/remove/", channels.remove, name="channel-remove"),
     path("sites/<slug:name>/code/", code.show, name="code"),
     path("sites/<slug:name>/code/publish/", code.publish, name="publish"),
+    path("sites/<slug:name>/code/check/", code.check_file, name="config-check"),
     path("sites/<slug:name>/code/stash/", code.stash, name="stash"),
     path("sites/<slug:name>/code/discard/", code.discard, name="discard"),
     path("sites/<slug:name>/trial/<slug:action>/", running.trial, name="trial"),

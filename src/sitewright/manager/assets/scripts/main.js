@@ -6,7 +6,7 @@ import { dialogs } from "./dialogs.js";
 import { dropZones } from "./drop.js";
 import { editors } from "./editor.js";
 import { logs } from "./log.js";
-import { menus } from "./menu.js";
+import { menus, tabsInSight } from "./menu.js";
 import { themeSwitch } from "./theme.js";
 
 htmx.config.allowEval = false;
@@ -30,6 +30,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 themeSwitch();
 menus();
+tabsInSight();
 confirmations();
 copyButtons();
 dialogs();

@@ -11,3 +11,13 @@ export function menus() {
     menu?.querySelector("summary").focus();
   });
 }
+
+// On a phone the tabs are wider than the page: the chosen one is in sight, also after the head was fetched again.
+export function tabsInSight() {
+  const show = () => {
+    const tab = document.querySelector(".tabs [aria-current]");
+    if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 24;
+  };
+  show();
+  document.addEventListener("htmx:load", show);
+}

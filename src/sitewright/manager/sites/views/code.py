@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST
 
+from sitewright.builder.config.parse import check_config
 from sitewright.bus.messages import Refs
 from sitewright.domain.git import BRANCHES, TAGS, Commit
 from sitewright.domain.release import Blueprint
@@ -134,3 +135,12 @@ def stash(request: HttpRequest, name: str) -> HttpResponse:
 def discard(request: HttpRequest, name: str) -> HttpResponse:
     """Throw the edits away."""
     return _deed(request, name, "The edits are being thrown away.", publishing.discard)
+
+
+@page
+@require_POST
+def check_file(request: HttpRequest, name: str) -> HttpResponse:
+    """What is wrong with a sitewright.toml, line by line, before it is pushed; nothing is deployed."""
+    asked(request, name, Role.DEVELOPER)
+    text = request.POST.get("text", "").replace("\r\n", "\n")
+    return render(request, "sites/config_problems.html", {"problems": check_config(text)})

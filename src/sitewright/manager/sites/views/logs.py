@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.names import ProcessType
 from sitewright.manager.pages.output import as_file, shown, streamed
 from sitewright.manager.pages.view import page
@@ -26,7 +27,8 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
     _, context = frame(request, name, "logs")
     channel, process = _asked(request, name)
     blueprint = channel.release.blueprint if channel.release else {}
-    context |= shown(logs.channel_log(channel, process), reverse("sites:logs-stream", args=[name]), process=process, channel=channel.name)
+    about = {} if channel.name == PRODUCTION else {"channel": channel.name}
+    context |= shown(logs.channel_log(channel, process), reverse("sites:logs-stream", args=[name]), process=process, **about)
     context |= {"process": process, "processes": [one["type"] for one in blueprint.get("processes", ())]}
     return render(request, "sites/logs.html", context)
 

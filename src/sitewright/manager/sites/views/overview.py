@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -59,6 +60,7 @@ def frame(request: HttpRequest, name: str, tab: str, role: Role = Role.VIEWER) -
         "channel": channel,
         "channels": list(channels_for(user).filter(site=site).distinct().order_by("created_at")),
         "frozen_until": frozen_until(channel),
+        "remote": settings.PLATFORM.ssh_url(site.name) or settings.PLATFORM.git_url(site.name),
         "tab": tab,
         "tab_view": CHANNEL_TABS.get(tab, ""),
         "section": "sites",
