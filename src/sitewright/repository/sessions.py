@@ -24,6 +24,8 @@ from sitewright.system.clock import Clock
 log = logging.getLogger(__name__)
 
 MOST_OF_A_SITE = 8
+MOST_OF_A_PERSON = 16
+"""Whatever site they are with: whoever has many sites shall not keep everybody else out."""
 MOST_IN_ALL = 48
 LONGEST_SECONDS = 3600.0
 IDLE_SECONDS = 600.0
@@ -75,7 +77,8 @@ class GitSessions:
             raise InvalidValueError("This is not a new session's id.")
         place = self._places.of(request.site_id, request.number)
         of_site = sum(session.request.site_id == request.site_id for session in self._sessions.values())
-        if of_site >= MOST_OF_A_SITE or len(self._sessions) >= MOST_IN_ALL:
+        of_person = sum(session.request.user_id == request.user_id for session in self._sessions.values())
+        if of_site >= MOST_OF_A_SITE or of_person >= MOST_OF_A_PERSON or len(self._sessions) >= MOST_IN_ALL:
             raise QuotaError("Too many git connections are open.", resolution="Wait until another one has ended, and try again.")
         return place
 

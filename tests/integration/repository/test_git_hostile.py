@@ -118,8 +118,9 @@ async def test_a_push_that_is_larger_than_the_repository_may_be_is_refused_and_l
         assert done.ok, done.output
 
 
-async def test_connections_of_one_site_are_bounded(lab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sitewright.repository.sessions.MOST_OF_A_SITE", 0)
+@pytest.mark.parametrize("bound", ["MOST_OF_A_SITE", "MOST_OF_A_PERSON", "MOST_IN_ALL"])
+async def test_connections_of_one_site_and_of_one_person_are_bounded(lab: GitLab, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(f"sitewright.repository.sessions.{bound}", 0)
     folder = await lab.work_tree()
     done = await lab.git("push", "origin", "main", cwd=folder)
     assert not done.ok

@@ -86,6 +86,8 @@ class Sync:
         if pull:
             with context.fenced():
                 return Done(previews.fetched(pull, str(found["head"]), context.operation.created_by))
+        if "told" in context.found():  # the deploys were begun, and the worker was killed before it could say so
+            return Done(str(context.found()["told"]))
         if context.params.get("first"):
             _follow_default(connection.site, context.params.get("branch") or str(found["default"]))
         seen = arrivals.Difference(found["changed"], found["gone"])
@@ -102,6 +104,7 @@ class Sync:
             told = self._arrive(context, connection, plan, forced)
             known = {name: commit for name, commit in connection.refs.items() if name not in seen.gone} | dict(seen.changed)
             Connection.objects.filter(id=connection.id).update(refs=known)
+            context.remember(told=" ".join(told))
         return Done(" ".join(told))
 
     def _arrive(self, context: Context, connection: Connection, plan: arrivals.Plan, forced: Mapping[str, str]) -> list[str]:
