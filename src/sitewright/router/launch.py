@@ -24,6 +24,7 @@ from sitewright.system.processes import run_blocking
 
 MOST_WORKERS = 2
 MOST_OPEN_FILES = 16384
+LOGS = ("access.log", "nginx-error.log")
 
 
 def router_config(settings: Settings) -> RouterConfig:
@@ -62,6 +63,8 @@ def prepare_folders(settings: Settings) -> None:
         _let_enter(folder)
     for folder in (config.folder, config.temporary):
         _for_workers_only(folder)
+    for name in LOGS:
+        _for_nobody_else(paths.logs / name)
 
 
 def write_config(settings: Settings) -> Path:
@@ -101,6 +104,14 @@ def test_config(settings: Settings) -> None:
             details=done.errors.decode(errors="replace").strip()[-2000:],
             resolution="Is the port taken, or does another user own the data folder? Correct that and start again.",
         )
+
+
+def _for_nobody_else(log: Path) -> None:
+    """The log and the one before it. Made here: nginx lets everybody read what it makes while it checks its configuration."""
+    log.touch(mode=0o640)
+    for one in (log, log.with_name(f"{log.name}.1")):
+        if one.exists():
+            one.chmod(0o640)
 
 
 def _for_workers_only(folder: Path) -> None:

@@ -9,6 +9,9 @@ import os
 import socket
 import sys
 
+LOGS_UMASK = 0o027
+"""nginx makes its logs when it is told to open them anew: who visited which site is nobody else's business on this machine."""
+
 
 def answers(path: str) -> bool:
     """Whether somebody listens on the unix socket."""
@@ -20,6 +23,7 @@ def main(path: str, argv: list[str]) -> None:
     """Replace this process by *argv*; a socket that somebody listens on stays, so that nginx itself says that it runs already."""
     if os.path.exists(path) and not answers(path):  # noqa: PTH110
         os.unlink(path)  # noqa: PTH108
+    os.umask(LOGS_UMASK)
     os.execv(argv[0], argv)  # noqa: S606
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+
 from sitewright.router import follow
 from sitewright.router.follow import TrafficFollower
 from sitewright.system.clock import FakeClock
@@ -53,3 +55,13 @@ def test_nginx_is_found_by_its_name_and_configuration(router):
     path.rename(path.with_name("nginx-error.log.1"))
     TrafficFollower(router.settings.paths, FakeClock()).rotate()
     eventually(lambda: path.exists() and path.stat().st_ino != before, "nginx has begun a new log")
+
+
+def test_who_visited_is_read_by_nobody_else_also_after_a_log_was_put_aside(router):
+    logs = [router.settings.paths.logs / name for name in ("access.log", "nginx-error.log")]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in logs] == [0o640, 0o640]
+    for path in logs:
+        path.rename(path.with_name(f"{path.name}.1"))
+    TrafficFollower(router.settings.paths, FakeClock()).rotate()
+    eventually(lambda: all(path.exists() for path in logs), "nginx has begun new logs")
+    assert [stat.S_IMODE(path.stat().st_mode) & 0o037 for path in logs] == [0, 0]
