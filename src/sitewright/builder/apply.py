@@ -16,6 +16,7 @@ from sitewright.builder.beside import with_places
 from sitewright.builder.commits import Shelf, fetch_commit, fetch_git
 from sitewright.builder.droplet import LISTED, Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.following import Following
+from sitewright.builder.images.build import ImageBuild, Place, engine_for_images
 from sitewright.builder.log import BuildLog
 from sitewright.builder.open_box import OpenBox
 from sitewright.builder.packs.base import PackPlan, Toolchain
@@ -24,7 +25,17 @@ from sitewright.builder.scan import leaked, secret_in_tree
 from sitewright.builder.secrets import searched, values_of
 from sitewright.builder.source import counted, fetch_template, fetch_upload, megabytes
 from sitewright.builder.survey import survey
-from sitewright.bus.messages import Artefacts, Author, BuildRequest, CommitSource, FolderSource, GitSource, TemplateSource, UploadSource
+from sitewright.bus.messages import (
+    Artefacts,
+    Author,
+    BuildRequest,
+    CommitSource,
+    FolderSource,
+    GitSource,
+    ImageSource,
+    TemplateSource,
+    UploadSource,
+)
 from sitewright.config.paths import Paths
 from sitewright.config.settings import Settings
 from sitewright.domain.limits import BUILD_LIMITS, BUILD_TIMEOUT_SECONDS, MIB, Limits
@@ -106,6 +117,8 @@ class BuildRun:
         self.cache = caches.folder_of(self._cache, request.channel, foreign=request.foreign)
         self.searched = searched(values_of(request.env, request.secrets))
         self.publishing = False
+        self._limits = limits
+        self._deadline = shop.clock.steady() + BUILD_TIMEOUT_SECONDS
         self._box: OpenBox | None = None
         """In which the commit was laid out, as long as nothing else has to happen before the tree is sealed."""
         self.bench = self._make_bench(limits)
@@ -116,7 +129,7 @@ class BuildRun:
             tools=self._shop.tools,
             cache=self.cache,
             env=self._environment(),
-            deadline=self._shop.clock.steady() + BUILD_TIMEOUT_SECONDS,
+            deadline=self._deadline,
             quota_bytes=self._request.quota_bytes,
             limits=limits,
             cache_bytes=self._shop.settings.build_cache_mb * MIB + CACHE_SLACK_BYTES,
@@ -157,10 +170,14 @@ class BuildRun:
             await self._close_box()
 
     async def _make(self) -> Built:
+        if isinstance(self._request.source, ImageSource):
+            return await self._run_image(self._request.source.reference, None, "")
         await self._report("Fetching the source")
         commit = await self._fetch()
         commit = await self._record() or commit
         pack, plan = await self._decide()
+        if pack.dockerfile:
+            return await self._run_image("", pack, commit)
         await self._report("Building")
         await self._build(pack, plan)
         blueprint = make_blueprint(pack, await asyncio.to_thread(survey, self._tree), STACK)
@@ -174,6 +191,29 @@ class BuildRun:
         await asyncio.to_thread(self._publish, sealed, plan)
         self._log.say(f"Built: {counted(sealed.files)}, {megabytes(sealed.size_bytes)}.")
         return Built(blueprint, sealed, artefacts, commit)
+
+    async def _run_image(self, reference: str, pack: PackPlan | None, commit: str) -> Built:
+        """A site that is an image: of a registry, or of a Dockerfile in the source."""
+        await self._close_box()
+        if self._live:
+            raise BuildError(
+                "A live site is a folder that is edited; an image cannot be.", resolution="Make the site released, and deploy again."
+            )
+        seconds = self._deadline - self._shop.clock.steady()
+        place = Place(self._work, self._uid, self._owner, self._limits, seconds, self.searched)
+        images = ImageBuild(self._shop.settings, engine_for_images(self._shop.engine), self._request, self.bench, place)
+        await self._report("Building the image" if pack else "Fetching the image")
+        made = await (images.built(self._tree, pack, self._following) if pack else images.fetched(reference))
+        blueprint = await self._following.finish(made.blueprint)
+        await self._report("Packing")
+        self._tree = await images.sealed_tree(made)
+        sealed = await seal(self.bench, self._tree, SealOrder(quota_bytes=0, out=self._out))
+        await images.keep(made, sealed.digest)
+        self.bench.check_cancelled()
+        self.publishing = True
+        await asyncio.to_thread(self._publish, sealed, BuildPlan(()))
+        # What its commands have fetched by themselves is in no list.
+        return Built(blueprint, sealed, Artefacts(build_id=self._request.build_id, components=made.components, complete=False), commit)
 
     def _prepare(self) -> None:
         request = self._request
@@ -238,7 +278,7 @@ class BuildRun:
         for runtime in pack.needs:
             await self._ensure(runtime)
         pack = self._following.plan(tree, await self._toolchain(pack.needs))
-        if not self._live:
+        if not self._live and not pack.dockerfile:
             pack = with_places(pack, tree)
         for note in pack.notes:
             self._log.say(note)

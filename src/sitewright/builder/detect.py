@@ -5,6 +5,7 @@ from __future__ import annotations
 from sitewright.builder.config.follow import adjusted, has_web, with_lines
 from sitewright.builder.config.model import NO_CONFIG, SiteConfig
 from sitewright.builder.packs.base import Pack, PackPlan, Toolchain
+from sitewright.builder.packs.docker import dockerfile_pack, plan_for
 from sitewright.builder.packs.node import node_pack
 from sitewright.builder.packs.php import php_pack
 from sitewright.builder.packs.procfile_only import procfile_pack
@@ -13,7 +14,17 @@ from sitewright.builder.packs.static import mkdocs_pack, pelican_pack, sphinx_pa
 from sitewright.builder.tree import Tree
 from sitewright.errors import BuildError
 
-PACKS: tuple[Pack, ...] = (php_pack, mkdocs_pack, pelican_pack, sphinx_pack, python_pack, node_pack, static_pack, procfile_pack)
+PACKS: tuple[Pack, ...] = (
+    php_pack,
+    mkdocs_pack,
+    pelican_pack,
+    sphinx_pack,
+    python_pack,
+    node_pack,
+    static_pack,
+    dockerfile_pack,
+    procfile_pack,
+)
 """Asked in this order; the first that recognises the tree builds it. docs/reference/builder.md shows the same order."""
 
 
@@ -21,7 +32,9 @@ def detect(tree: Tree, toolchain: Toolchain, config: SiteConfig = NO_CONFIG) -> 
     """The plan of the pack that recognises *tree*, as *config* wants it. Raises BuildError that says what to add when none does."""
     merged = with_lines(tree, config)
     own_web = has_web(merged)
-    found = _recognised(merged if own_web else tree, toolchain)
+    looked_at = merged if own_web else tree
+    dockerfile = config.build.dockerfile
+    found = plan_for(looked_at, dockerfile) if dockerfile else _recognised(looked_at, toolchain)
     if found is None and config.build.output is not None:
         found = PackPlan(pack="static", title="static site", notes=(f"{config.file} says what is served: this is a static site.",))
     if found is not None:

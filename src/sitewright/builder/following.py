@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from sitewright.builder.config.follow import Followed, RuleFiles, build_env, finished, read_config, told
+from sitewright.builder.config.follow import Followed, RuleFiles, build_env, finished, read_config, told, with_lines
 from sitewright.builder.config.headers_file import NAME as HEADERS
 from sitewright.builder.config.problems import refuse
 from sitewright.builder.config.redirects_file import NAME as REDIRECTS
@@ -81,6 +81,13 @@ class Following:
             config = replace(config, build=replace(config.build, versions=()))
         pack = detect(tree, toolchain or Toolchain(), config)
         return replace(pack, build_env=(*build_env(config, self._request.channel, self._given), *pack.build_env))
+
+    def image_files(self, dockerfile: str) -> tuple[str, str]:
+        """The text of a Dockerfile of the source and the Procfile's with the configuration's commands. Raises BuildError. Blocking."""
+        text = _read_below(self._tree, tuple(part for part in dockerfile.split("/") if part not in {"", "."}))
+        if not text.strip():
+            raise BuildError(f"{dockerfile} is not there, or it is empty.", resolution="Correct its name in sitewright.toml, or add it.")
+        return text, with_lines(survey(self._tree), self._followed.config).text("Procfile")
 
     async def finish(self, blueprint: Blueprint) -> Blueprint:
         """The blueprint with page rules and wishes; what is followed is told."""

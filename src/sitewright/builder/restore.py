@@ -13,6 +13,7 @@ from sitewright.domain.identity import new_id
 from sitewright.domain.limits import BUILD_LIMITS
 from sitewright.domain.states import Mode
 from sitewright.engines.base import APP_DIRECTORY, JobSpec, Mount, Sandboxed
+from sitewright.engines.images import images_of
 from sitewright.errors import NotFoundError, UnavailableError
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.files import flush_folder, remove_tree
@@ -20,6 +21,19 @@ from sitewright.system.ownership import PASSABLE, SITE, make_folder, make_site_f
 
 DROPLET_TARGET = "/droplets"
 RESTORE_TIMEOUT_SECONDS = 300.0
+
+
+async def check_image_here(shop: Workshop, desired: DesiredChannel) -> None:
+    """Raises NotFoundError when the channel's release is an image that is not here, or that this engine cannot run."""
+    image = desired.release.blueprint.image if desired.release is not None else ""
+    if not image:
+        return
+    images = images_of(shop.engine)
+    if images is None or await images.image(image) is None:
+        raise NotFoundError(
+            "The image of this release is not on this machine any more." if images else "This platform's engine cannot run images.",
+            resolution="Deploy the site again, or return to another release.",
+        )
 
 
 async def restore_release(shop: Workshop, desired: DesiredChannel) -> Path:

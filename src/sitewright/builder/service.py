@@ -21,7 +21,7 @@ from sitewright.builder.collect import Needs, unneeded
 from sitewright.builder.log import BuildLog
 from sitewright.builder.mirrors import machine_network_environment
 from sitewright.builder.queue import Place, Slots, Ticket
-from sitewright.builder.restore import restore_release
+from sitewright.builder.restore import check_image_here, restore_release
 from sitewright.builder.search import search_log
 from sitewright.builder.store import FINAL, BuildStore, check_request
 from sitewright.builder.tools import lay_out_tools
@@ -33,6 +33,7 @@ from sitewright.domain.identity import is_id
 from sitewright.domain.limits import MIB
 from sitewright.domain.states import BuildState
 from sitewright.engines.base import Engine
+from sitewright.engines.images import images_of
 from sitewright.errors import ConflictError, InvalidValueError, NotFoundError, SitewrightError
 from sitewright.system.clock import Clock
 from sitewright.system.memory import available_bytes, installed_bytes
@@ -220,6 +221,7 @@ class Builder:
             digest = desired.release.droplet if desired.release is not None else ""
             self._unpacking[digest] += 1
             try:
+                await check_image_here(self._shop, desired)
                 return await restore_release(self._shop, desired)
             finally:
                 self._unpacking[digest] -= 1
@@ -231,6 +233,11 @@ class Builder:
         going = unneeded(droplets, ended, needs, self._clock.now())
         gone = sum(self._store.forget_droplet(digest, droplets[digest]) for digest in going if not self._unpacking[digest])
         await asyncio.to_thread(self._store.remove_old, droplets.keys() - set(going) | needs.droplets)
+        images = images_of(self._engine)
+        if images is not None:
+            # Images go after their droplets, and what builds make meanwhile is asked for last.
+            kept = await asyncio.to_thread(self._store.droplets)
+            await images.remove_images(frozenset({*kept, *needs.droplets, *self._requests}))
         return gone
 
     def _subscribe(self, job_id: str, sink: Callable[[bytes], None]) -> Callable[[], None]:

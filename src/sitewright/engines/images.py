@@ -69,11 +69,11 @@ class ImageResult:
 class ImageEngine(Protocol):
     """Builds, fetches and keeps images. All raise EngineError when the engine itself fails."""
 
-    async def build_image(self, order: ImageOrder, said: Said, cancelled: Awaitable[None]) -> ImageResult:
+    async def build_image(self, order: ImageOrder, said: Said, cancelled: Awaitable[object]) -> ImageResult:
         """Build; what is said goes to *said*. *cancelled* completing ends it with everything that it had started."""
         ...
 
-    async def pull_image(self, reference: ImageReference, most_bytes: int, cancelled: Awaitable[None]) -> ImageResult:
+    async def pull_image(self, reference: ImageReference, most_bytes: int, cancelled: Awaitable[object]) -> ImageResult:
         """Fetch it from its registry, at most *most_bytes* (packed)."""
         ...
 

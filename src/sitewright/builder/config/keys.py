@@ -82,6 +82,11 @@ ROOT = Table(
                 "root": Key(
                     values.FOLDER, "The folder of the repository that is the site; all else is left out. Released sites only.", '"apps/web"'
                 ),
+                "dockerfile": Key(
+                    values.FOLDER,
+                    "Build the container image that this file describes, in place of what would be found; where the platform runs images.",
+                    '"Dockerfile"',
+                ),
                 "versions": Table(
                     "Which versions of the runtimes will do. A platform has one of each: what does not fit is said before anything runs.",
                     {

@@ -44,7 +44,13 @@ def meaning_of(values: Values, notes: Notes) -> SiteConfig:
     lines, health = _processes(values, notes)
     return SiteConfig(
         file=FILE,
-        build=BuildWish(build.get("command", ""), build.get("output"), build.get("root", ""), tuple(build.get("versions", {}).items())),
+        build=BuildWish(
+            build.get("command", ""),
+            build.get("output"),
+            build.get("root", ""),
+            tuple(build.get("versions", {}).items()),
+            build.get("dockerfile", ""),
+        ),
         lines=lines,
         health=health,
         rules=PageRules(_headers(values, notes), _redirects(values, notes), pages.get("not_found", "")),

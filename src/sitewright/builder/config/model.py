@@ -16,6 +16,8 @@ class BuildWish:
     output: str | None = None
     root: str = ""
     versions: tuple[tuple[str, str], ...] = ()
+    dockerfile: str = ""
+    """The file that describes the image, which is built in place of what was found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class PackPlan:
     build_env: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
     """Folders that only the build needed; they are not part of a release."""
+    dockerfile: str = ""
+    """The file that describes the container image that it is, relative to the tree."""
 
 
 Pack = Callable[[Tree, Toolchain], PackPlan | None]

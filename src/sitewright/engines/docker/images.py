@@ -17,12 +17,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sitewright.commands.docker_config import container_name
+from sitewright.commands.docker_config import JOB_LABEL, PLATFORM_LABEL, container_name
 from sitewright.domain.identity import new_id
 from sitewright.domain.images import ImageReference
 from sitewright.domain.limits import Limits, cpu_shares
 from sitewright.engines.docker.daemon import CONFLICT, NOT_FOUND, Daemon, DaemonError
-from sitewright.engines.docker.labels import JOB_LABEL, PLATFORM_LABEL
 from sitewright.engines.docker.networks import Networks
 from sitewright.engines.images import ImageFacts, ImageOrder, ImageResult, Said
 
@@ -51,7 +50,7 @@ class DockerImages:
         self._tag = tag
         self._kept = f"sitewright-{tag}/site"
 
-    async def build_image(self, order: ImageOrder, said: Said, cancelled: Awaitable[None]) -> ImageResult:
+    async def build_image(self, order: ImageOrder, said: Said, cancelled: Awaitable[object]) -> ImageResult:
         """Build on the site's own network. Raises EngineError."""
         watched = Watched()
         async with self._networks.kept(order.uid) as network:
@@ -97,7 +96,7 @@ class DockerImages:
         self,
         work: Coroutine[Any, Any, None],
         seconds: float,
-        cancelled: Awaitable[None],
+        cancelled: Awaitable[object],
         watch: Callable[[], Coroutine[Any, Any, None]],
     ) -> ImageResult:
         """Do *work* until it has ended, its time is over, somebody cancels it, or *watch* returns; ImageResult() when it has ended."""
@@ -114,7 +113,7 @@ class DockerImages:
                 task.cancel()
             await asyncio.gather(*every, return_exceptions=True)
 
-    async def pull_image(self, reference: ImageReference, most_bytes: int, cancelled: Awaitable[None]) -> ImageResult:
+    async def pull_image(self, reference: ImageReference, most_bytes: int, cancelled: Awaitable[object]) -> ImageResult:
         """Fetch it. Raises EngineError."""
         watched, sizes = Watched(), dict[str, int]()
 
