@@ -6,10 +6,22 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewright.cli.session import SOURCE_HELP, ChannelOption, NoWaitOption, SiteArgument, called, connected, finish, seen, site_path
+from sitewright.cli.session import (
+    SOURCE_HELP,
+    ChannelOption,
+    ImageOption,
+    NoWaitOption,
+    SiteArgument,
+    called,
+    connected,
+    finish,
+    image_source,
+    seen,
+    site_path,
+)
 
 
-def deploy(
+def deploy(  # noqa: PLR0913, PLR0917 - each is an option
     source: Annotated[str, typer.Argument(metavar="[PATH|GIT|ARCHIVE]", help=SOURCE_HELP)] = ".",
     site: Annotated[str, typer.Option("--site", metavar="NAME", help="The site to deploy to.", show_default=False)] = ...,  # type: ignore[assignment]
     canary: Annotated[
@@ -19,6 +31,7 @@ def deploy(
     blue_green: Annotated[
         bool, typer.Option("--blue-green", help="Start all new instances beside the old ones, and lead all visitors over at once.")
     ] = False,
+    image: ImageOption = "",
     channel: ChannelOption = "",
     no_wait: NoWaitOption = False,
 ) -> None:
@@ -28,7 +41,8 @@ def deploy(
     choices = _choices(canary, blue_green=blue_green)
     with connected() as client:
         found = seen(client, site, channel)
-        answer = client.post(site_path(site, "/deploys", channel=channel), {"source": send_with_progress(client, source), **choices})
+        sent = image_source(image) if image else send_with_progress(client, source)
+        answer = client.post(site_path(site, "/deploys", channel=channel), {"source": sent, **choices})
         done = f"{called(site, channel)} is online: {found.get('url', '')}"
         if canary:
             done = f"The new release of {site} is on trial. `sitewright canary {site}` says how it does."
@@ -53,10 +67,12 @@ def rollback(
         int | None, typer.Argument(metavar="[RELEASE]", min=1, help="The release's number; the one before when left out.")
     ] = None,
     channel: ChannelOption = "",
+    why: Annotated[str, typer.Option(help="A reason, for the timeline.", show_default=False)] = "",
     no_wait: NoWaitOption = False,
 ) -> None:
     """Go back to an earlier release, without building it again and without a gap for the visitors."""
+    body: dict[str, Any] = ({"release": number} if number else {}) | ({"why": why} if why else {})
     with connected() as client:
-        answer = client.post(site_path(name, "/rollback", channel=channel), {"release": number} if number else {})
+        answer = client.post(site_path(name, "/rollback", channel=channel), body)
         done = f"{called(name, channel)} runs {f'release {number}' if number else 'the release before'} again."
         finish(client, answer, no_wait=no_wait, done=done)

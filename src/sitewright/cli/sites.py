@@ -9,12 +9,14 @@ import typer
 from sitewright.cli.session import (
     SOURCE_HELP,
     ChannelOption,
+    ImageOption,
     JsonOption,
     NoWaitOption,
     SiteArgument,
     called,
     connected,
     finish,
+    image_source,
     seen,
     site_path,
 )
@@ -26,26 +28,30 @@ COLUMNS = ("name", "state", "url", "mode", "release", "team")
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913, PLR0917 - each is an option
     name: SiteArgument,
     template: Annotated[str, typer.Option(help="Start from a template of the platform.")] = "",
     source: FromOption = "",
+    image: ImageOption = "",
     team: Annotated[str, typer.Option(help="The team that owns it; your own when left out.")] = "",
     live: Annotated[bool, typer.Option("--live", help="Run straight from the folder, so that edits are visible at once.")] = False,
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Create a site and deploy to it: from a template, a folder, an archive or a git address. With none of them it waits for a push."""
+    """Create a site and deploy to it: a template, a folder, an archive, git or an image. With none of them it waits for a push."""
     from sitewright.cli.sending import send_with_progress  # noqa: PLC0415
     from sitewright.errors import InvalidValueError  # noqa: PLC0415
 
-    if template and source:
+    if len([given for given in (template, source, image) if given]) > 1:
         raise InvalidValueError(
-            "A site begins from one thing.", resolution="Give --template NAME, or --from with a folder, an archive or a git address."
+            "A site begins from one thing.",
+            resolution="Give --template NAME, --image NAME, or --from with a folder, an archive or a git address.",
         )
     with connected() as client:
         body: dict[str, Any] = {"name": name, "mode": "live" if live else "released"}
-        if template or source:
-            body["source"] = {"kind": "template", "name": template} if template else send_with_progress(client, source)
+        if template:
+            body["source"] = {"kind": "template", "name": template}
+        elif image or source:
+            body["source"] = image_source(image) if image else send_with_progress(client, source)
         if team:
             body["team"] = team
         answer = client.post("/sites", body)

@@ -11,10 +11,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from sitewright.bus.messages import CommitSource, Source, UploadSource
+from sitewright.bus.messages import CommitSource, ImageSource, Source, UploadSource
 from sitewright.domain.channel import PRODUCTION
 from sitewright.domain.desired import Canary, Strategy
 from sitewright.domain.events import EventKind, as_told
+from sitewright.domain.images import check_registry, parse_reference, registries_of
 from sitewright.domain.names import EnvName, SiteName
 from sitewright.domain.operation import OperationKind
 from sitewright.domain.states import Mode
@@ -73,9 +74,23 @@ def check_source(user: User, source: Source) -> dict[str, Any]:
             details="It begins with https:// or http://.",
             resolution="Use the repository's web address.",
         )
+    if isinstance(source, ImageSource):
+        _check_image(source)
     if isinstance(source, CommitSource) and not COMMIT.fullmatch(source.commit):
         raise InvalidValueError("This is no commit.", details="A commit is named by all of its 40 or 64 hexadecimal digits.")
     return source.model_dump(mode="json")
+
+
+def _check_image(source: ImageSource) -> None:
+    """Raises InvalidValueError for what is no image's name, or one that this platform cannot have."""
+    reference = parse_reference(source.reference)
+    if settings.PLATFORM.engine != "docker":
+        raise InvalidValueError(
+            "This platform runs sites in its own sandbox, which cannot run container images.",
+            details="An image needs a platform that was started with SITEWRIGHT_ENGINE=docker.",
+            resolution="Deploy the code instead, or ask whoever runs the platform.",
+        )
+    check_registry(reference, registries_of(settings.PLATFORM.image_registries))
 
 
 def create_site(user: User, new: NewSite, key: str = "") -> tuple[Site, Operation]:
