@@ -93,6 +93,55 @@ async def test_too_many_references_in_one_push_are_refused(lab: GitLab) -> None:
     assert lab.manager.asked == []
 
 
+def spoken(*lines: bytes) -> bytes:
+    return b"".join(b"%04x%s" % (len(line) + 4, line) for line in lines) + b"0000"
+
+
+def pack_of(folder: Path, *commits: str) -> bytes:
+    told = "".join(f"{commit}\n" for commit in commits).encode()
+    argv = ("git", "pack-objects", "--stdout", "--revs", "-q")
+    return subprocess.run(argv, cwd=folder, input=told, capture_output=True, check=True).stdout
+
+
+async def lie(lab: GitLab, folder: Path, *updates: tuple[str, str, str]) -> str:
+    """Push as a client that says of the references what it likes; what git answers."""
+    reader, writer = await asyncio.open_unix_connection(str(lab.folder / "door"))
+    writer.write(f"git@door git-receive-pack '/{lab.site}'\n".encode())
+    lines = [" ".join(update).encode() for update in updates]
+    writer.write(spoken(lines[0] + b"\0report-status", *lines[1:]) + pack_of(folder, *(new for _, new, _ in updates)))
+    writer.write_eof()
+    said = await asyncio.wait_for(reader.read(-1), 30)
+    writer.close()
+    return said.decode(errors="replace")
+
+
+async def test_a_client_that_calls_a_forced_push_an_addition_gets_nothing_deployed(lab: GitLab) -> None:
+    folder = await lab.work_tree()
+    assert (await lab.git("push", "origin", "main", cwd=folder)).ok
+    before = await lab.refs()
+    other = tree_of(folder, ("100644", b"index.html", b"mine"))
+    asked = len(lab.manager.asked)
+    for packed in (False, True):
+        if packed:
+            uid = tenant_uid(lab.settings.uid_base, 1)
+            raw(lab.repository, "-c", "safe.directory=*", "pack-refs", "--all")
+            os.chown(lab.repository / "packed-refs", uid, uid)
+        said = await lie(lab, folder, ("0" * 40, other, "refs/heads/main"))
+        assert "it was moved meanwhile; fetch first" in said
+    assert len(lab.manager.asked) == asked
+    assert await lab.refs() == before
+
+
+async def test_a_reference_that_is_named_twice_is_refused(lab: GitLab) -> None:
+    folder = await lab.work_tree()
+    first = raw(folder, "rev-parse", "HEAD")
+    other = tree_of(folder, ("100644", b"index.html", b"mine"))
+    said = await lie(lab, folder, ("0" * 40, first, "refs/heads/main"), ("0" * 40, other, "refs/heads/main"))
+    assert "ng refs/heads/main" in said
+    assert await lab.refs() == {}
+    assert lab.manager.asked == []
+
+
 async def test_names_that_are_very_long_are_refused_and_the_others_stored(lab: GitLab) -> None:
     folder = await lab.work_tree()
     done = await lab.git("push", "origin", f"main:refs/heads/{'x' * 120}/{'y' * 150}", "main:refs/heads/fine", cwd=folder)

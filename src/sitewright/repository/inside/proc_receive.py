@@ -85,6 +85,19 @@ def is_forced(old: bytes, new: bytes, name: bytes) -> bool:
     return not name.startswith(b"refs/heads/") or git(b"merge-base", b"--is-ancestor", old, new) != 0
 
 
+def stands(name: bytes, packed: bytes) -> bytes:
+    """Where a reference is now; NOTHING when it is nowhere. What the client says of that is not believed: what it calls an addition could
+    be anything, and be live before git finds out."""
+    try:
+        found = slurp(GIT_DIR + name).strip()
+    except OSError:  # a folder: there are others below that name
+        found = b""
+    if not found:
+        place = packed.find(b" " + name + b"\n")
+        found = packed[max(place - 40, 0) : place] if place >= 0 else NOTHING
+    return found
+
+
 def keep(operation: bytes, commit: bytes) -> None:
     """A hidden reference, so that nothing collects the commit while it is being deployed."""
     path = GIT_DIR + PUSHES + operation
@@ -123,9 +136,13 @@ def slurp(path: bytes) -> bytes:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return b""
-    data = os.read(file, 1 << 20)
-    os.close(file)
-    return data
+    try:
+        data = b""
+        while piece := os.read(file, 1 << 20):
+            data += piece
+        return data
+    finally:
+        os.close(file)
 
 
 def lines(node: _socket.socket) -> "Iterator[bytes]":
@@ -173,14 +190,31 @@ def is_plain(text: bytes) -> bool:
     return all(byte >= 32 and byte != 127 for byte in text)
 
 
+def why_not(commands: list[list[bytes]]) -> dict[bytes, bytes]:
+    """Name → reason, of those that nobody need be asked about."""
+    packed = slurp(GIT_DIR + b"packed-refs")
+    found: dict[bytes, bytes] = {}
+    seen: set[bytes] = set()
+    for old, _, name in commands:
+        if not is_plain(name):
+            found[name] = b"the name cannot be shown or is too long"
+        elif name in seen:
+            found[name] = b"it is named twice"
+        elif stands(name, packed) != old and stands(name, slurp(GIT_DIR + b"packed-refs")) != old:
+            # Looked at again, for it may have been packed in between.
+            found[name] = b"it was moved meanwhile; fetch first"
+        seen.add(name)
+    return found
+
+
 def judge(commands: list[list[bytes]], options: list[bytes], *, atomic: bool) -> bytes:
     most = int(os.environ.get("SITEWRIGHT_MOST_REFS", "2000"))
     if len(commands) > most:
         reason = b"more than %s branches and tags in one push" % f"{most:,}".encode()
         return b"".join(refused(name, reason) for _, _, name in commands)
-    odd = [name for _, _, name in commands if not is_plain(name)]
-    plain = [command for command in commands if is_plain(command[2])]
-    answer = b"".join(refused(name, b"the name cannot be shown or is too long") for name in odd)
+    odd = why_not(commands)
+    plain = [command for command in commands if command[2] not in odd]
+    answer = b"".join(refused(name, reason) for name, reason in odd.items())
     if odd and atomic:
         return answer + b"".join(refused(name, b"another one was refused") for _, _, name in plain)
     updates = [b"\t".join((b"update", old, new, b"1" if is_forced(old, new, name) else b"0", name)) for old, new, name in plain]
