@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,9 @@ MAX_ATTEMPTS = 3
 KILL_SECONDS = 0.3
 """After cancelling, a command's end is waited for this long; then whatever else the build is doing is broken off."""
 
+LASTING_SECONDS = 0.2
+"""A phase that lasts shorter is told to nobody."""
+
 Tell = Callable[[BuildStatus], Awaitable[None]]
 
 
@@ -48,6 +52,7 @@ class Attempt:
         self._masker = Masker(values_of(request.env, request.secrets).values())
         self._log = BuildLog(desk.store.log_path(request.build_id), self._clock, self._masker)
         self._status = BuildStatus(build_id=request.build_id, state=BuildState.RUNNING, started_at=self._clock.now())
+        self._lasting: asyncio.Task[None] | None = None
         self._run = BuildRun(desk.shop, request, self._log, self._report, limits)
         if lowered:
             self._log.say(f"Little memory is free on this machine: this build may take {limits.memory_bytes // MIB} MB.")
@@ -68,6 +73,9 @@ class Attempt:
             _say_end(self._log, ended, self._clock.now() - self._status.started_at)
             return ended.model_copy(update={"finished_at": self._clock.now()})
         finally:
+            if self._lasting is not None:
+                self._lasting.cancel()
+                await asyncio.wait({self._lasting})
             self.close()
 
     async def _outcome(self) -> BuildStatus:
@@ -125,7 +133,22 @@ class Attempt:
         path.write_text(str(attempts))
 
     async def _report(self, phase: str) -> None:
+        """What it is at. The first is told at once, a later one when it lasts: most are over before anybody could read them."""
         self._status = self._status.model_copy(update={"phase": phase})
+        if self._lasting is None:
+            self._lasting = asyncio.create_task(self._tell_what_lasts(), name=f"phases of {self._request.build_id}")
+            await self._tell()
+
+    async def _tell_what_lasts(self) -> None:
+        told = self._status
+        while True:
+            await asyncio.sleep(LASTING_SECONDS)
+            if told is not self._status:
+                told = self._status
+                with contextlib.suppress(OSError):
+                    await self._tell()
+
+    async def _tell(self) -> None:
         self._desk.store.put(self._status, durable=False)
         await self._desk.tell(self._status)
 

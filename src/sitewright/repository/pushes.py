@@ -39,6 +39,8 @@ PATIENCE_SECONDS = 10.0
 FOLLOW_PATIENCE_SECONDS = 60.0
 AGAIN_SECONDS = 0.25
 FOLLOW_SECONDS = 3.0
+GATHER_SECONDS = 0.04
+"""Between two questions how it gets on: what is answered takes the manager's time, which the deployment itself needs then."""
 ANSWER_SECONDS = 3.0
 """A manager that was killed in between answers no more: whoever pushes hears of the next one this much later at most."""
 LONGEST_REASON = 160
@@ -266,6 +268,7 @@ class Pushes:
                 if not told:
                     await hook.say(problem)
                 return refused(verdict.name, f"not deployed: {problem}")
+            await asyncio.sleep(GATHER_SECONDS)
 
 
 class _Hook:

@@ -23,18 +23,17 @@ def happened(operation: Operation, kind: EventKind, text: str) -> None:
     """A line in the timeline of the operation's site; once a kind and operation, however often it is said."""
     if operation.site_id is None:
         return
-    TimelineEvent.objects.get_or_create(
+    event = TimelineEvent(
         id=f"{operation.id}-{operation.fence if kind in AGAIN else 0}-{kind.value}",
-        defaults={
-            "site_id": operation.site_id,
-            "kind": kind.value,
-            "at": _moment(runtime().clock.now()),
-            "channel_id": operation.channel_id or "",
-            "text": _of_channel(operation.channel, text),
-            "who": operation.created_by.email if operation.created_by else "",
-            "operation_id": operation.id,
-        },
+        site_id=operation.site_id,
+        kind=kind.value,
+        at=_moment(runtime().clock.now()),
+        channel_id=operation.channel_id or "",
+        text=_of_channel(operation.channel, text),
+        who=operation.created_by.email if operation.created_by else "",
+        operation_id=operation.id,
     )
+    TimelineEvent.objects.bulk_create([event], ignore_conflicts=True)
 
 
 def _of_channel(channel: Channel | None, text: str) -> str:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import DateTimeField, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from sitewright.domain.operation import MOST_ATTEMPTS, OperationKind, retry_delay
 from sitewright.domain.states import OperationState, StepState, check_transition
@@ -86,7 +89,7 @@ class Engine:
         return self._finish(operation, outcome, last=operation.step + 1 == len(handler.steps))
 
     def _reason_to_stop(self, operation: Operation) -> SitewrightError | None:
-        operation.refresh_from_db(fields=["cancel_asked"])
+        """The row was read when it was claimed, and again when the step before was finished."""
         if operation.cancel_asked:
             return CancelledError()
         if moment(self._clock.now()) > operation.deadline:
@@ -97,9 +100,7 @@ class Engine:
         with transaction.atomic():
             hold(operation)
             operation.refresh_from_db(fields=["run_after"])
-            step = self._step(operation)
-            if step.state == StepState.PENDING:
-                self._write_step(step, StepState.RUNNING, started_at=step.started_at or moment(self._clock.now()))
+            if self._run_step(operation, moment(self._clock.now())):
                 self._tell(operation)
 
     def _finish(self, operation: Operation, outcome: Outcome, *, last: bool) -> bool:
@@ -107,24 +108,34 @@ class Engine:
         with transaction.atomic():
             hold(operation)
             self._tell(operation)
-            step = self._step(operation)
             if isinstance(outcome, Wait):
-                Step.objects.filter(pk=step.pk).update(detail=outcome.detail or step.detail)
+                if outcome.detail:
+                    self._steps(operation).update(detail=outcome.detail)
                 pause = 0.0 if self._rung(operation) else outcome.seconds
                 self._write(operation, OperationState.WAITING, run_after=moment(self._clock.now() + pause), attempts=0)
                 return False
-            self._write_step(step, StepState.DONE, detail=outcome.detail, finished_at=now)
+            if not self._steps(operation, StepState.RUNNING).update(state=StepState.DONE.value, detail=outcome.detail, finished_at=now):
+                self._write_step(self._step(operation), StepState.DONE, detail=outcome.detail, finished_at=now)
             if last:
                 self._write(operation, OperationState.SUCCEEDED, step=operation.step + 1, attempts=0, finished_at=now)
                 return False
             Operation.objects.filter(id=operation.id).update(step=operation.step + 1, attempts=0)
             operation.step += 1
             operation.attempts = 0
-            operation.refresh_from_db(fields=["run_after"])
-            following = self._step(operation)
-            if following.state == StepState.PENDING:
-                self._write_step(following, StepState.RUNNING, started_at=following.started_at or now)
+            operation.refresh_from_db(fields=["run_after", "cancel_asked"])
+            self._run_step(operation, now)
         return True
+
+    def _run_step(self, operation: Operation, now: datetime) -> bool:
+        """The operation's step runs from now on; False when it does already. One question: a push waits for each of these."""
+        begun = {"state": StepState.RUNNING.value, "started_at": Coalesce("started_at", Value(now, DateTimeField()))}
+        return bool(self._steps(operation, StepState.PENDING).update(**begun))
+
+    @staticmethod
+    def _steps(operation: Operation, *states: StepState) -> QuerySet[Step]:
+        """The present step, if it is in one of the states."""
+        rows = Step.objects.filter(operation=operation, index=operation.step)
+        return rows.filter(state__in=[state.value for state in states]) if states else rows
 
     @staticmethod
     def _rung(operation: Operation) -> bool:

@@ -53,6 +53,7 @@ class Context:
         self.operation = operation
         self.step = step
         self.clock = clock
+        self._holds = False
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -70,9 +71,17 @@ class Context:
         """A transaction that begins by making sure that this claim still holds. Raises StaleWorkerError."""
         from sitewright.manager.operations.claims import hold  # noqa: PLC0415 - claims know contexts
 
+        if self._holds:
+            # The row is locked until the transaction around this one ends.
+            yield
+            return
         with transaction.atomic():
             hold(self.operation)
-            yield
+            self._holds = True
+            try:
+                yield
+            finally:
+                self._holds = False
 
     def remember(self, **values: Any) -> None:
         """Keep JSON values for later steps and later tries of this one; a retry by hand forgets what an unfinished step kept."""

@@ -164,4 +164,4 @@ def ring_site(site_id: str) -> None:
     """Something that this site's operations may wait for has happened."""
     for active in Operation.objects.filter(site_id=site_id, state__in=claims.ACTIVE).values_list("id", flat=True):
         if claims.wake(active, runtime().clock.now()):
-            runtime().doorbell.ring(active)
+            runtime().doorbell.ring(active, goes_on=True)

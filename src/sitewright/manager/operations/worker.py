@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.db import Error, connection
 
@@ -84,7 +84,8 @@ class Worker:
     def _keep(self) -> None:
         renewed = reaped = cleaned = self._clock.steady()
         while not self._stopping.is_set():
-            self._doorbell.wait(POLL_SECONDS)
+            going_on, others = self._doorbell.wait(POLL_SECONDS)
+            self._offer(going_on)
             now = self._clock.steady()
             if now - renewed >= RENEW_SECONDS:
                 renewed = now
@@ -95,11 +96,16 @@ class Worker:
             if now - reaped >= REAP_SECONDS:
                 reaped = now
                 self._kept(self._reap)
-            self._kept(self._look)
+            if others:
+                self._kept(self._look)
         connection.close()
 
     def _look(self) -> None:
-        for operation_id in claims.due(self._clock.now()):
+        self._offer(claims.due(self._clock.now()))
+
+    def _offer(self, operation_ids: Iterable[str]) -> None:
+        """To whoever has nothing to do; one that is not to be claimed is passed over there."""
+        for operation_id in operation_ids:
             with self._lock:
                 fresh = operation_id not in self._taken
                 self._taken.add(operation_id)

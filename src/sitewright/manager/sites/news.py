@@ -32,6 +32,8 @@ Reader = Callable[[Callable[[], T]], Awaitable[T]]
 
 LONGEST_WAIT_SECONDS = 30.0
 LOOK_SECONDS = 1.0
+GATHER_SECONDS = 0.04
+"""At least between two looks: several rows change at once as a rule, and who looks keeps the work itself waiting."""
 MOST_LINES = 500
 ANSWER_SECONDS = 5.0
 BUILD = "build"
@@ -132,6 +134,7 @@ async def news(asked: OperationFollow, reader: Reader[View | None]) -> Operation
     place = Place.of(asked.cursor)
     with runtime().changes.listening(asked.operation) as bell:
         while True:
+            looked = loop.time()
             view = await reader(lambda: look(asked.operation))
             if view is None:
                 return OperationNews(ended=True, problem="There is no such operation.")
@@ -140,6 +143,7 @@ async def news(asked: OperationFollow, reader: Reader[View | None]) -> Operation
             if lines or ended or loop.time() >= until:
                 return _answer(view, lines, place, ended=ended)
             await _something(view, place, bell, min(until - loop.time(), LOOK_SECONDS))
+            await asyncio.sleep(max(looked + GATHER_SECONDS - loop.time(), 0.0))
 
 
 def _answer(view: View, lines: list[str], place: Place, *, ended: bool) -> OperationNews:
