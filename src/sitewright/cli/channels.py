@@ -142,10 +142,11 @@ def promote(
     source: Annotated[str, typer.Option("--from", metavar="CHANNEL", help="The channel whose release is taken.", show_default=False)] = ...,  # type: ignore[assignment]
     to: Annotated[str, typer.Option("--to", metavar="CHANNEL", help="The channel that gets it.")] = PRODUCTION,
     release: Annotated[int | None, typer.Option(min=1, help="The number of an older release of that channel.", show_default=False)] = None,
+    why: Annotated[str, typer.Option(help="A reason, for the timeline.", show_default=False)] = "",
     no_wait: NoWaitOption = False,
 ) -> None:
     """Give a channel the release of another one, without building it again and without a gap for the visitors."""
-    body: dict[str, Any] = {"from": source} | ({"release": release} if release else {})
+    body: dict[str, Any] = {"from": source} | ({"release": release} if release else {}) | ({"why": why} if why else {})
     with connected() as client:
         answer = client.post(channel_path(name, to, "/adopt"), body)
         finish(client, answer, no_wait=no_wait, done=f"{to} of {name} runs what {source} runs.")

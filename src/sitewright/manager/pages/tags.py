@@ -63,8 +63,8 @@ EVENT_ICONS: Final = (
 
 @register.filter
 def tone(state: str, noun: str = "") -> str:
-    """The dot's tone of a state: good, busy, bad, off or idle. An operation that runs is busy, a site that runs is good."""
-    if noun == "operation" and state == "running":
+    """The dot's tone of a state: good, busy, bad, off or idle. An operation or a build that runs is busy, a site that runs is good."""
+    if noun in {"operation", "build"} and state == "running":
         return "busy"
     if noun == "site" and state == "new":
         return "off"

@@ -75,13 +75,15 @@ class ChannelAccepted(Schema):
 
 
 class AdoptIn(Schema):
-    """Which release: the one that visitors of the channel ``from`` get, or its number ``release``. The rest is as for a deploy."""
+    """Which release: the one that visitors of the channel ``from`` get, or its number ``release``. ``why`` is told in the timeline; the
+    rest is as for a deploy."""
 
     source: Name = Field(alias="from")
     release: int | None = Field(None, ge=1)
     canary_percent: float | None = Field(None, gt=0, lt=100)
     strategy: Strategy | None = None
     replace: bool = False
+    why: str = Field("", max_length=200, examples=["Everybody liked it"])
 
 
 class FreezeIn(Schema):

@@ -182,6 +182,7 @@ class CronList(Schema):
 
 
 class RollbackIn(Schema):
-    """Which release to return to; without a number, the one before the present."""
+    """Which release to return to; without a number, the one before the present. ``why`` is told in the timeline."""
 
     release: int | None = Field(None, examples=[3])
+    why: str = Field("", max_length=200, examples=["Too loud"])

@@ -85,7 +85,7 @@ def adopt_release(request: HttpRequest, name: str, channel: str, body: AdoptIn) 
     """Promote: give this channel the release of another one, without building it again."""
     user = person(request)
     target, source = channel_for(user, name, Role.DEVELOPER, channel), channel_for(user, name, Role.DEVELOPER, body.source)
-    way = Way(percent=body.canary_percent or 0.0, strategy=body.strategy, replace=body.replace)
+    way = Way(percent=body.canary_percent or 0.0, strategy=body.strategy, replace=body.replace, why=body.why)
     operation = channels.adopt(user, target, source, body.release, idempotency_key(request), way)
     return Status(202, Accepted(operation=operation_out(operation)))
 

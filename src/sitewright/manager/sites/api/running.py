@@ -70,7 +70,8 @@ def _sleep(body: SettingsPatch) -> SleepChoice | None:
 def roll_back(request: HttpRequest, name: str, body: RollbackIn | None = None, channel: str = CHANNEL) -> Status[Accepted]:
     """Return to a release that is still kept, without a build; without a number to the one before."""
     row = asked_channel(request, name, channel, Role.DEVELOPER)
-    return _accepted(changing.rollback(person(request), row.site, body.release if body else None, idempotency_key(request), row))
+    number, why = (body.release, body.why) if body else (None, "")
+    return _accepted(changing.rollback(person(request), row.site, number, idempotency_key(request), row, why))
 
 
 @router.get("/{name}/canary", response=TrialOut, operation_id="getCanary")
