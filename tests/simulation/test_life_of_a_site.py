@@ -65,6 +65,7 @@ class Life(RuleBasedStateMachine):
 
     def boot(self):
         self.do(self.machine.boot())
+        self.machine.orchestrator.applier.prepared.low = lambda: False
         engine, watch = self.machine.engine, self.watch
         start = engine.start
 
@@ -296,6 +297,13 @@ class Life(RuleBasedStateMachine):
             assert len(route.sockets) in (0, SLOTS)
             assert set(route.sockets) <= {h.spec.socket for h in self.machine.world.held.values()}
 
+    @invariant()
+    def what_is_made_ahead_is_known_and_no_instance(self):
+        machine = self.machine
+        assert not machine.world.prepared.keys() & machine.world.held.keys()
+        if self.alive:
+            assert len(machine.world.prepared) == len(machine.orchestrator.applier.prepared) <= 1
+
     def teardown(self):
         try:
             self.everything_comes_to_rest()
@@ -328,6 +336,7 @@ class Life(RuleBasedStateMachine):
         frozen = state.sleep == "frozen" and left == wanted and not policy.stop_after_seconds
         stopped = state.sleep == "stopped" and left == (0, 0)
         assert frozen or stopped, f"{state.sleep} with {left}"
+        assert len(self.machine.world.prepared) == (1 if stopped and not frozen else 0)
         assert self.do(self.ask(many=50)) == {HTTPStatus.NO_CONTENT}
         self.do(self.machine.settle(20, step=0.5))
 
@@ -348,6 +357,7 @@ class Life(RuleBasedStateMachine):
         known = {"web", "worker", "cron-tidy"}
         assert {h.spec.process for h in machine.world.held.values()} <= known, "an orphan is left"
         assert not any(h.frozen for h in machine.world.held.values())
+        assert not machine.world.prepared, "made ahead for a site that is awake"
         releases = Counter(h.spec.release_id for h in machine.world.held.values() if h.spec.process == "web")
         expected = Counter({self.said.release.id: web}) + Counter({self.said.canary.release.id: tried} if tried else {})
         assert releases == expected

@@ -69,7 +69,7 @@ class Orchestrator:
         self.watch = ExitWatch(self.wake)
         self._looker = Looker(tools, store, self._view, self.watch)
         self.listeners: list[Listener] = []
-        self.looked: list[Callable[[str], None]] = [lambda channel_id: self.applier.prepared.look(channel_id, store)]
+        self.looked: list[Callable[[str], None]] = [lambda channel_id: self.applier.prepared.look(channel_id, store, self._view)]
         """Told of each channel as soon as it was looked at; ``listeners`` hear of all of a turn at its end."""
         self.loop_seconds = 0.0
         self.agreed = False

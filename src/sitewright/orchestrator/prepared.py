@@ -17,8 +17,9 @@ from sitewright.domain.states import Power
 from sitewright.engines.base import Engine, InstanceSpec
 from sitewright.orchestrator.desired import DesiredStore
 from sitewright.orchestrator.memory import ChannelMemory, MemoryStore
-from sitewright.orchestrator.model import WEB, Wanted, wanted_processes
+from sitewright.orchestrator.model import WEB, Wanted, is_job, wanted_processes
 from sitewright.orchestrator.specs import instance_spec
+from sitewright.orchestrator.view import EngineView
 from sitewright.system.memory import available_bytes, installed_bytes
 
 log = logging.getLogger(__name__)
@@ -68,18 +69,19 @@ class PreparedSites:
         self._made.discard(known.id)
         return known.id
 
-    def look(self, channel_id: str, store: DesiredStore) -> None:
+    def look(self, channel_id: str, store: DesiredStore, view: EngineView) -> None:
         """The channel was looked at, and what was to do for it was done: has it just been stopped, or is it no more what it was?"""
         memory = self._memories.loaded(channel_id)
         if memory is None or self._settings.prepared_sites <= 0:
             return
+        lives = any(not is_job(item.spec.process) for item in view.of(channel_id))
         if memory.sleep.stage is not SleepStage.STOPPED:
-            if memory.instances:
+            if lives:
                 self._lived.add(channel_id)
             if memory.wake is None:
                 self.give_up(channel_id)
             return
-        if channel_id in self._lived and not memory.instances:
+        if channel_id in self._lived and not lives:
             self._lived.discard(channel_id)
             self._want(store.get(channel_id), memory)
         elif channel_id in self._wanted and not _may_be_made(store.get(channel_id)):

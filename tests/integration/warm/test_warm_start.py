@@ -90,17 +90,18 @@ def web(lab: WarmLab, *, warm: bool, env: tuple[tuple[str, str], ...] = (), comm
     return spec if warm else replace(spec, warm=())
 
 
-async def begin(lab: WarmLab, spec: InstanceSpec) -> None:
-    """Start it when its parent is warm."""
+async def begin(lab: WarmLab, spec: InstanceSpec, *, ahead: bool = False) -> None:
+    """Start it when its parent is warm, or first have its sandbox made *ahead*."""
     assert lab.engine.warm is not None
     assert not spec.warm or await lab.engine.warm.warmed(spec)
+    assert not ahead or await lab.engine.prepare(spec)
     await lab.engine.start(spec)
 
 
-async def report_of(lab: WarmLab, *, warm: bool, env: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+async def report_of(lab: WarmLab, *, warm: bool, env: tuple[tuple[str, str], ...] = (), ahead: bool = False) -> dict[str, Any]:
     """What an app finds about itself, with what differs between any two instances made alike."""
     spec = web(lab, warm=warm, env=env)
-    await begin(lab, spec)
+    await begin(lab, spec, ahead=ahead)
     await says(lab, spec.id, b"END")
     record = load(Folder(lab.settings.paths.instances / spec.id))
     assert record is not None
@@ -137,10 +138,21 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-async def test_a_warm_and_an_ordinary_start_look_alike_from_within(lab: WarmLab) -> None:
+EXTRA = (("TZ", "Europe/Paris"), ("GREETING", "two words"))
+
+
+async def test_a_start_in_a_sandbox_made_ahead_looks_like_any_other_from_within(lab: WarmLab) -> None:
     lab.app(REPORT)
-    extra = (("TZ", "Europe/Paris"), ("GREETING", "two words"))
-    warm, ordinary = await report_of(lab, warm=True, env=extra), await report_of(lab, warm=False, env=extra)
+    ahead, ordinary = await report_of(lab, warm=False, env=EXTRA, ahead=True), await report_of(lab, warm=False, env=EXTRA)
+    for role in ("server", "worker"):
+        assert differences(alike(ahead.pop(role)), alike(ordinary.pop(role))) == {}
+    assert differences(ahead, ordinary) == {}
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_a_warm_and_an_ordinary_start_look_alike_from_within(lab: WarmLab, ahead: bool) -> None:
+    lab.app(REPORT)
+    warm, ordinary = await report_of(lab, warm=True, env=EXTRA, ahead=ahead), await report_of(lab, warm=False, env=EXTRA)
     for role in ("server", "worker"):
         a, b = alike(warm.pop(role)), alike(ordinary.pop(role))
         assert a["own_spaces"]
