@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from sitewright.testing.dockerd import Dockerd
 
 HOST = "127.0.0.1:5000"
 START_SECONDS = 20.0
-PACKAGES = ("docker-registry", "busybox-static", "curl")
+PACKAGES = ("docker-registry", "busybox", "curl")
 _CONFIG = "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: '%s'}\n"
 _APPLETS = ("sh", "cat", "echo", "ls", "mkdir", "id", "sleep", "httpd", "wget", "env", "touch", "dd", "true", "chmod", "nc", "readlink")
 Files = Mapping[str, str | bytes]
@@ -58,10 +59,12 @@ class Registry:
 
 def image_tar(files: Files) -> bytes:
     """A root filesystem: busybox, and *files*."""
-    busybox = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
+    busybox = shutil.which("busybox") or "/bin/busybox"
+    needed = re.findall(r"(/\S+) \(0x", run_blocking(["ldd", busybox], timeout=10).output.decode())  # none when it is static
+    programs = {"bin/busybox": Path(busybox).read_bytes(), **{path: Path(path).read_bytes() for path in needed}}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, content in {"bin/busybox": busybox, **files}.items():
+        for name, content in {**programs, **files}.items():
             data = content.encode() if isinstance(content, str) else content
             member = tarfile.TarInfo(name.lstrip("/"))
             member.size, member.mode = len(data), 0o755
@@ -100,7 +103,9 @@ def running_registry(dockerd: Dockerd) -> Iterator[Registry]:
     try:
         deadline = time.monotonic() + START_SECONDS
         while not run_blocking([*inside, "curl", "-sf", "-o", "/dev/null", f"http://{HOST}/v2/"], timeout=5).ok:
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+            problem = (folder / "log").read_text()
+            assert process.poll() is None, problem
+            assert time.monotonic() < deadline, problem
             time.sleep(0.05)
         yield Registry(dockerd)
     finally:

@@ -11,9 +11,11 @@ USUAL = ("Dockerfile", "Containerfile")
 
 
 def dockerfile_pack(tree: Tree, _toolchain: Toolchain) -> PackPlan | None:
-    """The plan for a tree with a Dockerfile."""
+    """The plan for a tree with a Dockerfile, whose Procfile does not say what answers visitors: that runs on every engine."""
     name = tree.first(*USUAL)
-    return plan_for(tree, name) if name else None
+    if not name or any(process.type == "web" for process in parse_procfile(tree.text("Procfile"))):
+        return None
+    return plan_for(tree, name)
 
 
 def plan_for(tree: Tree, name: str) -> PackPlan:
