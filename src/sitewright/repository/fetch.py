@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +27,8 @@ SECONDS = 900.0
 ANSWER_SECONDS = 3.0
 """So long a question waits for the end, then it is answered with ``running``."""
 MOST_REMEMBERED = 200
-MOST_AT_ONCE = 4
+MOST_AT_ONCE = 8
+MOST_OF_A_TEAM = 2
 MOST_REFS = 200
 _LOCAL = "/source"
 
@@ -41,6 +42,7 @@ class Fetches:
         self._places = places
         self._known: OrderedDict[str, asyncio.Task[RepositoryFetched]] = OrderedDict()
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._rooms: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MOST_OF_A_TEAM))
 
     async def fetch(self, request: RepositoryFetch) -> RepositoryFetched:
         """Begin it, or learn how it is doing. Raises InvalidValueError for an address or a reference that cannot be."""
@@ -61,7 +63,7 @@ class Fetches:
 
     async def _run(self, place: Place, address: GitAddress, request: RepositoryFetch) -> RepositoryFetched:
         try:
-            async with self._room:
+            async with self._rooms[request.team_id], self._room:
                 return await self._fetch(place, address, request)
         except SitewrightError as error:
             return RepositoryFetched(problem=error.message, details=f"{error.details} {error.resolution}".strip())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
 import pytest
 
 from sitewright.bus.messages import Credential, GitSource, RepositoryFetch, RepositoryFetched
+from sitewright.commands.git import GitAddress
 from sitewright.errors import InvalidValueError
+from sitewright.repository.fetch import MOST_AT_ONCE, Fetches
+from sitewright.repository.place import Place
 from sitewright.testing.foreign_git import ForeignServer, foreign_server
 from sitewright.testing.git_lab import GitLab, git_lab
 from sitewright.testing.waiting import eventually
@@ -53,6 +57,23 @@ async def test_branches_and_tags_are_fetched_apart_from_the_sites_own(lab: GitLa
     assert (await fetched(lab, request)).refs["refs/heads/main"] == commit, "the same request is not done twice"
     told = await fetched(lab, asking(lab, f"file://{other}/.git", request="r2", refs=("refs/heads/main",)))
     assert told.refs == {"refs/heads/main": second}
+
+
+async def test_one_teams_slow_servers_keep_nobody_else_waiting(lab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, never, quick = await lab.work_tree("other"), asyncio.Event(), Fetches._fetch
+
+    async def slow(self: Fetches, place: Place, address: GitAddress, request: RepositoryFetch) -> RepositoryFetched:
+        if request.team_id == "charlies":
+            await never.wait()
+        return await quick(self, place, address, request)
+
+    monkeypatch.setattr(Fetches, "_fetch", slow)
+    monkeypatch.setattr("sitewright.repository.fetch.ANSWER_SECONDS", 0.05)
+    for number in range(MOST_AT_ONCE):
+        told = await lab.repositories.fetches.fetch(asking(lab, f"file://{other}/.git", request=f"c{number}", team_id="charlies"))
+        assert told.running
+    told = await fetched(lab, asking(lab, f"file://{other}/.git", request="a", team_id="alices"))
+    assert not told.problem, told
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,8 @@ class RepositoryFetch(Message):
     credential: Credential | None = None
     request: str = ""
     """Asked again with the same id, a fetch that runs or has ended is not done twice."""
+    team_id: str = ""
+    """Whose it is: one team's slow servers do not keep everybody else's repositories waiting. "" is a team of its own."""
 
 
 class RepositoryFetched(Message):

@@ -37,6 +37,7 @@ def fetch(connection: Connection, channel: Channel, refs: tuple[str, ...], reque
         refs=refs,
         credential=credential(connection),
         request=request,
+        team_id=str(connection.site.team_id),
     )
     return NodeClient(runtime().bus, channel.node).ask("git.fetch", asked, RepositoryFetched, SECONDS)
 
