@@ -119,6 +119,7 @@ class BuildRun:
         self.publishing = False
         self._limits = limits
         self._deadline = shop.clock.steady() + BUILD_TIMEOUT_SECONDS
+        self._left: OpenBox | None = None
         self._box: OpenBox | None = None
         """In which the commit was laid out, as long as nothing else has to happen before the tree is sealed."""
         self.bench = self._make_bench(limits)
@@ -274,7 +275,7 @@ class BuildRun:
         pack = self._following.plan(tree)
         if self._following.moved or pack.needs or self._live:
             # What follows may take its time, or is not about the folder that the box has.
-            await self._close_box()
+            self._leave_box()
         for runtime in pack.needs:
             await self._ensure(runtime)
         pack = self._following.plan(tree, await self._toolchain(pack.needs))
@@ -327,7 +328,7 @@ class BuildRun:
 
     async def _run_steps(self, pack: PackPlan, plan: BuildPlan) -> None:
         if plan.steps:
-            await self._close_box()
+            self._leave_box()
         for step in plan.steps:
             await self._report(step.title)
             await self.bench.run(step, self._tree, env=pack.build_env)
@@ -343,8 +344,14 @@ class BuildRun:
                 raise leaked(*found)
         return await seal(self.bench, self._tree, order, self._box)
 
+    def _leave_box(self) -> None:
+        """The tree is sealed in a box of its own; this one ends meanwhile."""
+        if self._box is not None:
+            self._box.leave()
+            self._left, self._box = self._box, None
+
     async def _close_box(self) -> None:
-        box, self._box = self._box, None
+        box, self._box, self._left = self._box or self._left, None, None
         if box is not None:
             await box.close()
 

@@ -66,11 +66,15 @@ class OpenBox:
     def _end(self, result: JobResult) -> None:
         self._judge(result, bytes(self._said))
 
+    def leave(self) -> None:
+        """Nothing more is to be done in it: it ends by itself."""
+        with contextlib.suppress(OSError):
+            os.write(self._way, b"\n")
+
     async def close(self) -> None:
-        """Nothing more is to be done in it; nothing of it runs when this returns. Safe to call twice."""
+        """Nothing of it runs when this returns. Safe to call twice."""
         if self._way >= 0:
-            with contextlib.suppress(OSError):
-                os.write(self._way, b"\n")
+            self.leave()
             try:
                 await asyncio.wait({self._work})
             finally:

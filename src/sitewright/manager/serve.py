@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -64,6 +65,9 @@ def serve(listener: socket.socket) -> None:
     settings = load_settings()
     process = Process(settings, threads=settings.workers)
     process.start()
+    # What has been loaded stays for good: not gone through again each time when old objects are looked for.
+    gc.collect()
+    gc.freeze()
     try:
         config = uvicorn.Config(
             application,

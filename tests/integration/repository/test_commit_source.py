@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Awaitable
 
 import pytest
 
 from sitewright.bus.messages import Author, CommitSource, GitSource
+from sitewright.engines.base import JobResult, JobSpec
 from sitewright.testing.git_lab import GitLab
 from sitewright.testing.workbench import Workbench, archive_of
 
@@ -132,3 +134,30 @@ async def test_an_upload_is_kept_as_a_commit(lab: GitLab, bench: Workbench) -> N
     assert files.output.split() == ["index.html"]
     again = await bench.build(bench.request(source, record=author, record_parent=status.commit, release=2))
     assert again.commit == status.commit
+
+
+async def test_a_static_sites_commit_is_laid_out_and_packed_in_one_box(
+    lab: GitLab, bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = await pushed(lab, {"index.html": "<h1>one</h1>", "css/site.css": "a{}"})
+    jobs = []
+    run = bench.engine.run
+
+    async def counted(job: JobSpec, cancelled: Awaitable[None] | None = None) -> JobResult:
+        jobs.append(job.box.command)
+        return await run(job, cancelled)
+
+    monkeypatch.setattr(bench.engine, "run", counted)
+    status = await bench.build(bench.request(CommitSource(commit=commit)))
+    assert not status.problem, bench.log(status)
+    assert len(jobs) == 1, jobs
+    upload = bench.upload(archive_of({"index.html": "<h1>one</h1>", "css/site.css": "a{}"}))
+    again = await bench.build(bench.request(upload, release=2))
+    assert again.droplet == status.droplet, "the same tree is the same droplet, however it came"
+
+
+async def test_a_static_site_that_is_too_large_is_refused_from_the_same_box(lab: GitLab, bench: Workbench) -> None:
+    commit = await pushed(lab, {"index.html": "x" * 5000})
+    status = await bench.build(bench.request(CommitSource(commit=commit)).model_copy(update={"quota_bytes": 1000}))
+    assert "larger than" in status.problem
+    assert not bench.release().exists()

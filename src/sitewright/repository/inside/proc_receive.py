@@ -238,3 +238,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # git waits for the end, and need not wait until Python has taken itself apart
