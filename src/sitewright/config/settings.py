@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         ge=0,
         le=1000,
         description="How many of the sites that were stopped last have their sandbox made ahead, so that a visitor wakes them sooner; "
-        "about 7 MB each for Python, 1 MB for others. 0 is none.",
+        "about 7 MB each for Python, half of one for others. 0 is none.",
     )
     install_packages: bool = Field(
         default=True, description="As root: install missing Debian packages by oneself. False: only name the command."

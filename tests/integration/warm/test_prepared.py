@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sitewright.domain.limits import MIB, Limits
 from sitewright.domain.processes import Listen
 from sitewright.engines.base import InstanceSpec
 from sitewright.engines.sandbox.record import Folder, load
+from sitewright.engines.sandbox.spawn import start_ticks
 from sitewright.testing.engine_lab import end, get, says, until
 from sitewright.testing.warm_lab import FLASK_APP, GUNICORN, WarmLab, warm_lab
 
@@ -55,10 +57,15 @@ def processes(lab: WarmLab, spec: InstanceSpec) -> list[int]:
 
 
 def kill(lab: WarmLab, spec: InstanceSpec) -> None:
-    """All of them; one's end may be the next one's."""
-    for pid in processes(lab, spec):
+    """All of them (one's end may be the next one's), until they are dead, before the engine's loop hears of it."""
+    killed = processes(lab, spec)
+    for pid in killed:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(start_ticks(pid) for pid in killed):
+        assert time.monotonic() < deadline, "the kernel ends them"
+        time.sleep(0.01)
 
 
 def first(lab: WarmLab, spec: InstanceSpec) -> int:

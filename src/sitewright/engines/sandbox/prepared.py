@@ -67,7 +67,7 @@ class Prepared:
 
     def fits(self, spec: InstanceSpec) -> bool:
         """Whether it is the very instance that is asked for now, and lives."""
-        alive = not self.process.ended.is_set() and (self.copy is None or self.copy.lives)
+        alive = start_ticks(self.process.pid) == self.ticks and (self.copy is None or (bool(start_ticks(self.app)) and self.copy.lives))
         young = asyncio.get_running_loop().time() - self.made_at < RENEW_SECONDS
         return alive and young and spec == self.spec and self.seen == identities(spec)
 
