@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from sitewright.manager.sites.heard import Heard
 from sitewright.manager.sites.news import news
 from sitewright.manager.sites.pushes import judge
 from sitewright.manager.sites.spreading import spread
+from sitewright.manager.teams.plans import changed_plans
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ COMPARE_SHARE = 1000
 COMPARE_LONGEST_SECONDS = 600.0
 """… but so often in any case."""
 SPREAD_SECONDS = 2.0
+SPREAD_LOOKS = 15
+"""So many times that long passes until plans are looked at that another process may have changed."""
 ANSWERERS = 4
 """Pushes judged and operations looked at at once."""
 
@@ -115,9 +119,11 @@ class Listener:
             pause = min(max(COMPARE_SECONDS, COMPARE_SHARE * spent), COMPARE_LONGEST_SECONDS)
 
     async def _spread_for_ever(self) -> None:
-        while True:
+        for count in itertools.count():
             await asyncio.sleep(SPREAD_SECONDS)
-            await asyncio.wait([self._later(_spread)])
+            if changed_plans.is_set() or count % SPREAD_LOOKS == 0:
+                changed_plans.clear()
+                await asyncio.wait([self._later(_spread)])
 
 
 def _speaks_for_itself(subject: str, node: str) -> bool:
@@ -148,8 +154,12 @@ def _built(node: str, status: BuildStatus) -> None:
 
 def _spread() -> None:
     try:
-        reports.push_soon(spread())
+        behind = spread()
+        if behind:
+            changed_plans.set()
+        reports.push_soon(behind)
     except Error:
+        changed_plans.set()
         log.exception("plans.not_spread")
         connection.close()
 

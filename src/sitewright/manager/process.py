@@ -32,7 +32,7 @@ class Process:
         self._bus = BusThread(lambda: connect(settings), self._prepare)
         clock = SystemClock()
         self._runtime = Runtime(clock=clock, doorbell=self._doorbell, bus=self._bus)
-        self._worker = Worker(Engine(all_handlers(), clock), clock, self._doorbell, threads) if threads else None
+        self._worker = Worker(Engine(all_handlers(), clock), clock, self._doorbell, threads, woken=listens) if threads else None
         self._loops = Loops(clock) if threads else None
 
     async def _prepare(self, bus: Bus) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, Min, OuterRef, Q
 
 from sitewright.domain.states import OperationState
 from sitewright.manager.operations.handlers import StaleWorkerError
@@ -34,9 +35,18 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, tz=UTC)
 
 
+def ahead() -> tuple[float, float]:
+    """When the next operation is due and when the next lease ends, in seconds since the epoch; infinite when there is none."""
+    rows = Operation.objects.filter(state__in=(*CLAIMABLE, OperationState.RUNNING.value))
+    claimable, running = Q(state__in=CLAIMABLE), Q(state=OperationState.RUNNING.value)
+    found = rows.aggregate(due=Min("run_after", filter=claimable), ends=Min("lease_until", filter=running))
+    due_at, ends_at = (math.inf if one is None else one.timestamp() for one in (found["due"], found["ends"]))
+    return due_at, ends_at
+
+
 def due(now: float, limit: int = 20) -> list[str]:
     """Ids that could be claimed now, oldest first: waiting ones whose time has come, queued ones whose lane is free."""
-    # Asked every second, and nearly always there is nothing: the whole question takes seven times as long to put.
+    # Nearly always there is nothing, and the whole question takes seven times as long to put.
     if not Operation.objects.filter(state__in=CLAIMABLE, run_after__lte=moment(now)).exists():
         return []
     busy = in_the_way().filter(state__in=ACTIVE)

@@ -1,4 +1,4 @@
-"""Tells workers that something is to be done. Losing a ring costs a second, never the work: workers also poll."""
+"""Tells workers that something is to be done. Losing a ring costs two seconds, never the work: workers also look by themselves."""
 
 from __future__ import annotations
 

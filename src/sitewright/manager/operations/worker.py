@@ -1,4 +1,4 @@
-"""The threads that work: some run operations, one keeps leases alive, takes over expired ones and looks every second for what is due."""
+"""The threads that work: some run operations, one keeps leases alive, takes over expired ones and looks for what is due when that is."""
 
 from __future__ import annotations
 
@@ -21,19 +21,24 @@ from sitewright.system.clock import Clock
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+"""Between two looks while something is due and cannot begin yet, and of workers that other processes' doorbells do not wake."""
+IDLE_SECONDS = 2.0
+"""Between two looks otherwise, unless something is due before: a dead worker's lease is found to have run out within that."""
 RENEW_SECONDS = 2.0
-REAP_SECONDS = 2.0
 CLEAN_SECONDS = 3600.0
 JOIN_SECONDS = 5.0
 
 
 class Worker:
-    """Works until stopped. What is cut off by its end is taken over by the next worker when the lease has run out."""
+    """Works until stopped. What is cut off by its end is taken over by the next worker when the lease has run out. *woken*: whoever
+    makes work rings this doorbell."""
 
-    def __init__(self, engine: Engine, clock: Clock, doorbell: EmbeddedDoorbell, threads: int = 2) -> None:
+    def __init__(self, engine: Engine, clock: Clock, doorbell: EmbeddedDoorbell, threads: int = 2, *, woken: bool = True) -> None:
         self._engine = engine
         self._clock = clock
         self._doorbell = doorbell
+        self._longest = IDLE_SECONDS if woken else POLL_SECONDS
+        self._pause = POLL_SECONDS
         self._owner = f"worker-{new_id()}"
         self._stopping = threading.Event()
         self._ready: queue.Queue[str | None] = queue.Queue()
@@ -82,9 +87,9 @@ class Worker:
                 self._claims.discard(claim)
 
     def _keep(self) -> None:
-        renewed = reaped = cleaned = self._clock.steady()
+        renewed = looked = cleaned = self._clock.steady()
         while not self._stopping.is_set():
-            going_on, others = self._doorbell.wait(POLL_SECONDS)
+            going_on, others = self._doorbell.wait(self._pause)
             self._offer(going_on)
             now = self._clock.steady()
             if now - renewed >= RENEW_SECONDS:
@@ -93,15 +98,23 @@ class Worker:
             if now - cleaned >= CLEAN_SECONDS:
                 cleaned = now
                 self._kept(self._clean)
-            if now - reaped >= REAP_SECONDS:
-                reaped = now
-                self._kept(self._reap)
-            if others:
+            if others or now - looked >= self._pause:
+                looked = now
                 self._kept(self._look)
         connection.close()
 
     def _look(self) -> None:
-        self._offer(claims.due(self._clock.now()))
+        """One question while nothing is to be done."""
+        self._pause = POLL_SECONDS
+        now = self._clock.now()
+        due_at, ends_at = claims.ahead()
+        if ends_at < now:
+            self._reap()
+            due_at = min(due_at, now)
+        if due_at <= now:
+            self._offer(claims.due(now))
+        else:
+            self._pause = min(self._longest, due_at - now)
 
     def _offer(self, operation_ids: Iterable[str]) -> None:
         """To whoever has nothing to do; one that is not to be claimed is passed over there."""

@@ -1,4 +1,4 @@
-"""Wakes the loops of this process when something has come; other processes look every two seconds."""
+"""Wakes the loops of this process when something has come; other processes look every few seconds."""
 
 from __future__ import annotations
 

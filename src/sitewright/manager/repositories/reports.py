@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 
 from sitewright.domain.states import FINAL_OPERATION_STATES, OperationState
 from sitewright.errors import SitewrightError, UnavailableError
@@ -108,6 +108,13 @@ def _ended(row: Report, address: str) -> str:
 def forget_old() -> None:
     """What was told a month ago is of no use any more."""
     Report.objects.filter(sent_at__lt=moment(runtime().clock.now()) - timedelta(days=KEPT_DAYS)).delete()
+
+
+def tell_due() -> None:
+    """What is to be done every few seconds; one question when there is nothing."""
+    if Report.objects.filter(Q(sent_at=None) | Q(operation__isnull=False)).exists():
+        settle()
+        send_due()
 
 
 def send_due() -> int:

@@ -21,6 +21,8 @@ from sitewright.system.clock import Clock
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+BELL_SECONDS = 5.0
+"""Between two looks of whom a bell wakes."""
 POLL_SECONDS = 15.0
 SWEEP_SECONDS = 60.0
 CLEAN_SECONDS = 3600.0
@@ -51,9 +53,9 @@ class Loops:
             _Chore(previews.forget_old, CLEAN_SECONDS),
             _Chore(reports.forget_old, CLEAN_SECONDS),
         ]
-        telling = [_Chore(reports.settle, 0.0), _Chore(reports.send_due, 0.0)]
+        telling = [_Chore(reports.tell_due, 0.0)]
         self._threads = [
-            threading.Thread(target=self._work, args=(chores, bell.wait), name="repositories", daemon=True),
+            threading.Thread(target=self._work, args=(chores, lambda _seconds: bell.wait(BELL_SECONDS)), name="repositories", daemon=True),
             threading.Thread(target=self._work, args=(telling, self._stopping.wait), name="repositories-reports", daemon=True),
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Event
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -16,6 +17,9 @@ from sitewright.manager.accounts.models import User
 from sitewright.manager.teams.allowance import Allowance
 from sitewright.manager.teams.models import Plan, Team
 from sitewright.manager.teams.services import check_room
+
+changed_plans = Event()
+"""Set when a plan has begun to spread in this process; whoever spreads plans clears it."""
 
 FIGURES: Mapping[str, tuple[int, int]] = {
     "memory_mb": (32, 1024 * 1024),
@@ -128,6 +132,7 @@ def save_plan(user: User, plan: Plan, fields: Mapping[str, Any]) -> Plan:
             plan.save()
             if (not new and changed - NOT_FOR_SITES) or "is_default" in changed:
                 Plan.objects.filter(pk=plan.pk).update(revision=F("revision") + 1, spreading=True)
+                transaction.on_commit(changed_plans.set)
     except IntegrityError as error:
         raise ConflictError(f"There is a plan “{checked['name']}” already.", resolution="Choose another name.") from error
     plan.refresh_from_db()
@@ -146,6 +151,7 @@ def give_plan(user: User, team: Team, plan: Plan) -> None:
             _check_room(Team.objects.select_for_update().get(pk=team.pk), allowance_of(plan))
         Team.objects.filter(pk=team.pk).update(plan=plan)
         Plan.objects.filter(pk=plan.pk).update(spreading=True)
+        transaction.on_commit(changed_plans.set)
     team.refresh_from_db()
 
 
