@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,8 @@ from sitewright.manager.bus import BusThread
 from sitewright.testing.fake_node import FakeNode
 from sitewright.testing.nats_server import NatsServer, running_nats
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
+SETUP_SECONDS = 120.0
 
 
 class ManagerProcess:
@@ -53,12 +57,7 @@ class ManagerProcess:
 
     def setup(self) -> Any:
         """Run setup; what it prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "sitewright.manager.setup"], env=self.env, capture_output=True, check=False, timeout=60
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr.decode())
-        return json.loads(done.stdout)
+        return _set_up(self.env)
 
     def start(self, **env: str) -> None:
         """Start it and wait until it answers."""
@@ -122,7 +121,7 @@ class ManagerProcess:
         if self._process is None:
             return 0
         self._process.send_signal(number)
-        code = self._process.wait(20)
+        code = self._process.wait(DEADLINE_SECONDS)
         self._process = None
         return code
 
@@ -140,6 +139,22 @@ class ManagerProcess:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"After {seconds:.0f} s still not: {what}")
             time.sleep(0.05)
+
+
+def _set_up(env: dict[str, str]) -> Any:
+    argv = [sys.executable, "-m", "sitewright.manager.setup"]
+    done = subprocess.run(argv, env=env, capture_output=True, check=False, timeout=SETUP_SECONDS)
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode())
+    return json.loads(done.stdout)
+
+
+@cache
+def _tables() -> tempfile.TemporaryDirectory[str]:
+    """A SQLite database as setup leaves it, and its key, for all managers of this run: making the tables takes longest of all."""
+    folder = tempfile.TemporaryDirectory(prefix="sitewright-tables-")
+    _set_up({**os.environ, "SITEWRIGHT_HOME": f"{folder.name}/home", "SITEWRIGHT_RUN": f"{folder.name}/run", "SITEWRIGHT_DATABASE_URL": ""})
+    return folder
 
 
 @contextmanager
@@ -164,6 +179,8 @@ def running_manager(folder: Path, server_url: str = "") -> Iterator[ManagerProce
     with running_nats(folder) as nats, fresh_database(server_url) as database_url:
         manager = ManagerProcess(nats, database_url)
         manager.node_thread.start()
+        if not database_url:
+            shutil.copytree(f"{_tables().name}/home/manager", manager.settings.paths.database.parent, dirs_exist_ok=True)
         manager.setup()
         manager.start()
         try:
