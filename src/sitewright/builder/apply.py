@@ -16,11 +16,13 @@ from sitewright.builder.beside import with_places
 from sitewright.builder.commits import Shelf, fetch_commit, fetch_git
 from sitewright.builder.droplet import LISTED, Sealed, SealOrder, seal, store_droplet
 from sitewright.builder.following import Following
+from sitewright.builder.ignored import ignored_files
 from sitewright.builder.images.build import ImageBuild, Place, engine_for_images
 from sitewright.builder.log import BuildLog
 from sitewright.builder.open_box import OpenBox
 from sitewright.builder.packs.base import PackPlan, Toolchain
 from sitewright.builder.plan import BuildPlan, Situation, make_blueprint, make_plan
+from sitewright.builder.replacing import move_tree, replace_live_folder
 from sitewright.builder.scan import leaked, secret_in_tree
 from sitewright.builder.secrets import searched, values_of
 from sitewright.builder.source import counted, fetch_template, fetch_upload, megabytes
@@ -45,7 +47,7 @@ from sitewright.errors import BuildError, InvalidValueError
 from sitewright.repository.place import Places
 from sitewright.system.accounts import tenant_uid
 from sitewright.system.clock import Clock
-from sitewright.system.files import flush_folder, remove_tree
+from sitewright.system.files import remove_tree
 from sitewright.system.ownership import PASSABLE, SITE, make_folder, make_site_folders, site_owner
 from sitewright.system.packages import Packages, php_version
 from sitewright.system.processes import CommandFailedError, Runner
@@ -111,7 +113,10 @@ class BuildRun:
         self._work = self._paths.builds / request.build_id / "work"
         self._out = self._work / "out"
         self._in_place = isinstance(request.source, FolderSource)
-        self._tree = self._paths.live_folder(request.site_id, request.channel) if self._in_place else self._work / "tree"
+        self._live_folder = self._paths.live_folder(request.site_id, request.channel)
+        self._kept: tuple[str, ...] = ()
+        """Files of the live folder that what is built takes along."""
+        self._tree = self._live_folder if self._in_place else self._work / "tree"
         self._following = Following(request, self._tree, self._work, log.say)
         self._cache = self._paths.caches / request.site_id
         self.cache = caches.folder_of(self._cache, request.channel, foreign=request.foreign)
@@ -187,6 +192,8 @@ class BuildRun:
         sealed = await self._seal(pack, blueprint)
         await asyncio.to_thread(check_served, self._tree, blueprint.static_root or "")
         artefacts = await self._artefacts(pack)
+        if self._live and not self._in_place:
+            self._kept = await ignored_files(self.bench, self._live_folder, self._tree)
         self.bench.check_cancelled()
         self.publishing = True
         await asyncio.to_thread(self._publish, sealed, plan)
@@ -364,22 +371,13 @@ class BuildRun:
         """Put the result where it is run from; the last thing that can fail."""
         request = self._request
         if self._live:
-            if not self._in_place:
-                self._replace_live_folder()
+            if not self._in_place and (kept := replace_live_folder(self._live_folder, self._tree, self._kept, self._owner)):
+                self._log.say(f"Kept {counted(kept)} of the live folder that .gitignore names.")
             self._installed_note.write_text("\n".join(plan.installed), encoding="utf-8")
             return
         store_droplet(self._out, sealed.digest, self._paths.droplets)
         target = self._paths.release(request.site_id, request.channel, request.release_number)
-        _move_tree(self._tree, target, self._owner)
-
-    def _replace_live_folder(self) -> None:
-        """The new folder takes the old one's place; the old one is kept beside it until the next time."""
-        folder = self._paths.live_folder(self._request.site_id, self._request.channel)
-        previous = folder.with_name("folder.previous")
-        if previous.is_dir():
-            remove_tree(previous)
-        folder.rename(previous)
-        _move_tree(self._tree, folder, self._owner)
+        move_tree(self._tree, target, self._owner)
 
 
 def check_served(tree: Path, static_root: str) -> None:
@@ -393,12 +391,3 @@ def check_served(tree: Path, static_root: str) -> None:
                 details="Its files are served to visitors, so it must be a folder of the site itself.",
                 resolution="Put the files into the folder, and deploy again.",
             )
-
-
-def _move_tree(tree: Path, target: Path, owner: tuple[int, int]) -> None:
-    """Rename, over whatever an interrupted build left there."""
-    if target.exists():
-        remove_tree(target)
-    make_folder(tree, SITE, owner)
-    tree.rename(target)
-    flush_folder(target.parent)
