@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from sitewright.builder.ignored import take_along
 from sitewright.testing.workbench import ALICE_SITE, Workbench, archive_of
@@ -33,7 +34,7 @@ async def test_files_that_gitignore_names_outlive_what_is_laid_over_the_folder(w
     assert not any(os.path.lexists(folder / name) for name in ("node_modules", "edited.txt", "out.link"))
 
 
-def test_nothing_is_taken_from_behind_a_link_or_put_over_what_is_there(tmp_path) -> None:
+def test_nothing_is_taken_from_behind_a_link_or_put_over_what_is_there(tmp_path: Path) -> None:
     for name in ("live", "tree", "secret"):
         (tmp_path / name).mkdir()
     (tmp_path / "secret" / "a").write_text("secret")
