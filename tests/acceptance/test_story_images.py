@@ -44,6 +44,8 @@ def test_an_image_goes_online_is_replaced_and_returned_to(images: tuple[Platform
     platform.cli("sites", "create", "charlie", "--image", name)
     site = platform.site("charlie")
     assert "Charlie's first" in site.get("/").text
+    assert platform.cli("run", "charlie", "--", "cat", "/www/index.html").stdout == "Charlie's first"
+    assert "/data" in platform.cli("exec", "charlie", "--", "env").stdout
     registry.push("charlie/app:1", {"www/index.html": "Charlie's second"}, ("EXPOSE 9000", PAGES))
     platform.cli("deploy", "--site", "charlie", "--image", name)
     assert "Charlie's second" in site.get("/").text

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sitewright.builder.images.build import engine_for_images
 from sitewright.builder.images.dockerfile import PASSED, parse_dockerfile, rendered
 from sitewright.builder.images.facts import base_component, blueprint_of, packages_of
 from sitewright.builder.inside.context import is_left_out, rules_of
@@ -11,6 +12,7 @@ from sitewright.builder.procfile import parse_procfile
 from sitewright.domain.images import check_registry, parse_reference
 from sitewright.domain.processes import Listen
 from sitewright.engines.images import ImageFacts
+from sitewright.engines.memory import MemoryEngine
 from sitewright.errors import BuildError, InvalidValueError, SitewrightError
 
 BASE = "sha256:" + "a" * 64
@@ -152,3 +154,9 @@ def test_packages_come_from_the_images_own_lists():
 def test_dockerignore_is_followed(path, out):
     rules = rules_of("# c\n\n*.env\n**/*.pyc\n/node_modules/\n!keep.env\n")
     assert is_left_out(path, rules) is out
+
+
+def test_an_engine_without_images_says_what_to_do():
+    with pytest.raises(BuildError, match="own sandbox") as refused:
+        engine_for_images(MemoryEngine())
+    assert "SITEWRIGHT_ENGINE=docker" in refused.value.details

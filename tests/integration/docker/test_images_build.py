@@ -391,3 +391,19 @@ async def test_a_command_that_eats_memory_is_killed(bench: Bench) -> None:
 async def test_a_live_site_is_no_image(bench: Bench) -> None:
     status = await bench.image({"Dockerfile": f"FROM {HOST}/small:1\n"}, mode="live")
     assert "A live site is a folder" in status.problem
+
+
+async def test_a_build_that_calls_itself_an_instance_is_not_taken_for_one(bench: Bench) -> None:
+    labels = f"LABEL $A.platform={bench.settings.paths.tag} $A.instance=abc222222222 $A.uid=0 $A.spec={{}}"
+    dockerfile = f'FROM {HOST}/small:1\nENV A=sitewright\n{labels}\nRUN sleep 5\nCMD ["sleep", "9"]\n'
+    request = bench.request(bench.upload(archive_of({"Dockerfile": dockerfile})))
+    await bench.builder.start(request)
+
+    async def forged() -> bool:
+        listed = await bench.engine._daemon.ask("GET", "containers/json")
+        return any(each["Labels"].get("sitewright.instance") for each in listed)
+
+    await eventually(forged, 30)
+    assert await bench.engine.observe() == ()
+    status = await bench.ended(request.build_id, 60)
+    assert "labels that only this platform gives" in status.problem

@@ -118,7 +118,7 @@ class DockerEngine:
         """Jobs whose asker has died, and containers that were made but never started."""
         query = {"all": "1", **label_filter(f"{PLATFORM_LABEL}={self._tag}")}
         for listed in await self._daemon.ask("GET", "containers/json", params=query):
-            if not self._is_ours(listed):
+            if not self._is_ours(listed, INSTANCE_LABEL, JOB_LABEL):
                 continue
             if JOB_LABEL in listed["Labels"] or listed["State"] == "created":
                 await self._daemon.ask_leniently("DELETE", f"containers/{listed['Id']}", params={"force": "1", "v": "1"})
@@ -207,7 +207,7 @@ class DockerEngine:
         query = {"all": "1", **label_filter(f"{PLATFORM_LABEL}={self._tag}", INSTANCE_LABEL)}
         found = []
         for listed in await self._daemon.ask("GET", "containers/json", params=query):
-            if not self._is_ours(listed):
+            if not self._is_ours(listed, INSTANCE_LABEL):
                 continue
             seen = self._ended.get(listed["Id"]) or await self._observe_one(listed["Id"])
             if seen is not None:
@@ -228,9 +228,9 @@ class DockerEngine:
             self._ended[container] = seen
         return seen
 
-    def _is_ours(self, listed: dict[str, Any]) -> bool:
+    def _is_ours(self, listed: dict[str, Any], *labels: str) -> bool:
         """By its name, which only the platform gives: a tenant's image may carry any label."""
-        identities = (listed["Labels"].get(label) for label in (INSTANCE_LABEL, JOB_LABEL))
+        identities = (listed["Labels"].get(label) for label in labels)
         return any(f"/{self._name(identity)}" in listed["Names"] for identity in identities if identity)
 
     def _is_in_the_making(self, inspected: dict[str, Any]) -> bool:

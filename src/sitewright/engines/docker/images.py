@@ -12,9 +12,11 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sitewright.commands.docker_config import JOB_LABEL, PLATFORM_LABEL, container_name
@@ -129,7 +131,8 @@ class DockerImages:
                         return
 
         try:
-            result = await self._until(fetch(), PULL_SECONDS, cancelled, _never)
+            root = Path(str((await self._daemon.ask("GET", "info")).get("DockerRootDir") or "/"))
+            result = await self._until(fetch(), PULL_SECONDS, cancelled, lambda: _until_disk_is_short(root, most_bytes * UNPACKED_FACTOR))
         except DaemonError as error:
             if not error.status:
                 raise
@@ -193,8 +196,23 @@ class DockerImages:
 PULL_SECONDS = 600.0
 
 
-async def _never() -> None:
-    await asyncio.Event().wait()
+UNPACKED_FACTOR = 3
+"""What was fetched may take that much more once it is unpacked."""
+LEAST_FREE_BYTES = 1024**3
+
+
+async def _until_disk_is_short(folder: Path, most_bytes: int) -> None:
+    """Returns when the daemon's disk has lost *most_bytes*, or is nearly full: a small layer can be zeros without end when unpacked."""
+    first = _free(folder)
+    while first - (now := _free(folder)) < most_bytes and (now > LEAST_FREE_BYTES or now >= first):  # noqa: ASYNC110 - a disk does not tell
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _free(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return LEAST_FREE_BYTES
 
 
 def build_params(order: ImageOrder, network: str, name: str) -> dict[str, str]:
