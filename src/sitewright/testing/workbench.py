@@ -13,7 +13,16 @@ from pathlib import Path
 import httpx
 
 from sitewright.builder.service import Builder
-from sitewright.bus.messages import BuildRequest, BuildStatus, CommitSource, FolderSource, GitSource, TemplateSource, UploadSource
+from sitewright.bus.messages import (
+    BuildRequest,
+    BuildStatus,
+    CommitSource,
+    FolderSource,
+    GitSource,
+    ImageSource,
+    TemplateSource,
+    UploadSource,
+)
 from sitewright.config.settings import Settings
 from sitewright.domain.identity import new_id
 from sitewright.domain.limits import Limits
@@ -57,7 +66,7 @@ class Workbench:
 
     def request(
         self,
-        source: UploadSource | GitSource | TemplateSource | FolderSource | CommitSource,
+        source: UploadSource | GitSource | TemplateSource | FolderSource | CommitSource | ImageSource,
         *,
         site: str = ALICE_SITE,
         number: int = 1,
