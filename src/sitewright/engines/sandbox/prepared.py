@@ -80,7 +80,9 @@ class Prepared:
         if self.copy is not None:
             await hand_over(ground, self.spec, self.copy)
         else:
-            os.write(self.script, script)  # no longer than what a pipe takes at once
+            os.set_blocking(self.script, False)
+            if os.write(self.script, script) != len(script):
+                raise BlockingIOError
             os.close(self.script)
         self.process.forget()
         return Started(record, self.output, self.listener)
@@ -164,6 +166,7 @@ async def make(ground: Ground, spec: InstanceSpec, folder: Folder, link: tuple[i
     except BaseException:
         for each in launched:
             each.abandon()
+            Process.started(each.pid)  # whoever ends it: its end is taken note of
         for descriptor in (output, handed.script):
             if descriptor >= 0:
                 os.close(descriptor)
