@@ -14,7 +14,7 @@ from django.db import Error, connection
 
 from sitewright.bus.base import Bus
 from sitewright.bus.messages import Ack, BuildStatus, EventBatch, Heartbeat, Hello, Message, OperationFollow, PushAsked
-from sitewright.bus.subjects import MANAGER_QUEUE, door, node_topic
+from sitewright.bus.subjects import MANAGER_QUEUE, node_topic
 from sitewright.errors import SitewrightError
 from sitewright.manager.audit.services import record_events
 from sitewright.manager.operations.services import ring_site
@@ -61,7 +61,6 @@ class Listener:
         await bus.serve(node_topic("*", "hello"), Hello, self._hello, MANAGER_QUEUE)
         await bus.serve(node_topic("*", "push"), PushAsked, self._push, MANAGER_QUEUE)
         await bus.serve(node_topic("*", "follow"), OperationFollow, self._follow, MANAGER_QUEUE)
-        await bus.serve(door("*", "follow"), OperationFollow, self._follow, MANAGER_QUEUE)
         self._tasks = [asyncio.create_task(work()) for work in (self._compare_for_ever, self._spread_for_ever)]
 
     def close(self) -> None:

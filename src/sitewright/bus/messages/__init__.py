@@ -91,7 +91,6 @@ METHODS: dict[str, tuple[type[Message], type[Message]]] = {
 DOOR_METHODS: dict[str, tuple[type[Message], type[Message]]] = {
     "key": (DoorKey, DoorPerson),
     "open": (DoorOpen, DoorGrant),
-    "follow": (OperationFollow, OperationNews),
 }
 """What the manager answers under door.<door>.<method>."""
 
