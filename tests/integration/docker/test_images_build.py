@@ -63,30 +63,6 @@ CMD ["httpd", "-f", "-p", "8090", "-h", "/www"]
 """
 
 
-NODE = """
-import asyncio, sys
-from sitewright.builder.service import Builder
-from sitewright.bus.messages import BuildRequest
-from sitewright.config.settings import Settings
-from sitewright.engines.docker import DockerEngine
-from sitewright.system.clock import SystemClock
-from sitewright.system.processes import SystemRunner
-
-async def tell(status): pass
-
-async def main():
-    settings = Settings.model_validate_json(sys.argv[1])
-    engine = DockerEngine(settings, SystemClock())
-    builder = Builder(settings, engine, SystemClock(), SystemRunner(), tell)
-    await engine.open(lambda job, data: builder.feed(job, data) and None)
-    await builder.open()
-    await builder.start(BuildRequest.model_validate_json(sys.stdin.read()))
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
 @pytest.fixture(scope="session")
 def registry(dockerd: Dockerd) -> Iterator[Registry]:
     with running_registry(dockerd) as running:
@@ -338,7 +314,9 @@ async def test_a_node_that_dies_in_the_middle_leaves_no_container_and_builds_aga
     request: BuildRequest = bench.request(bench.upload(archive_of(files)))
     await bench.builder.close()
     await bench.engine.close()
-    node = subprocess.Popen([sys.executable, "-c", NODE, bench.settings.model_dump_json()], stdin=subprocess.PIPE)  # noqa: ASYNC220 - it is killed
+    program = Path(__file__).with_name("builder_node.py")
+    argv = [sys.executable, str(program), bench.settings.model_dump_json()]
+    node = subprocess.Popen(argv, stdin=subprocess.PIPE)  # noqa: ASYNC220 - it is killed
     node.stdin.write(request.encode())
     node.stdin.close()
 
