@@ -70,6 +70,7 @@ def test_a_web_socket_wakes_it_and_keeps_it_awake(asleep: Witness, depth: str) -
         for word in ("hello", "again"):
             line.send(word)
             assert line.recv(timeout=10) == word
+        asleep.await_stage("awake", "dozing")
         quiet = time.monotonic() + 4
         while time.monotonic() < quiet:
             assert asleep.stage() in {"awake", "dozing"}

@@ -41,13 +41,13 @@ def images() -> Iterator[tuple[Platform, Registry]]:
 def test_an_image_goes_online_is_replaced_and_returned_to(images: tuple[Platform, Registry]) -> None:
     platform, registry = images
     name = registry.push("charlie/app:1", {"www/index.html": "Charlie's first"}, ("EXPOSE 9000", PAGES))
-    platform.cli("sites", "create", "charlie", "--image", name)
+    platform.cli("sites", "create", "charlie", "--from", f"image:{name}")
     site = platform.site("charlie")
     assert "Charlie's first" in site.get("/").text
     assert platform.cli("run", "charlie", "--", "cat", "/www/index.html").stdout == "Charlie's first"
     assert "/data" in platform.cli("exec", "charlie", "--", "env").stdout
     registry.push("charlie/app:1", {"www/index.html": "Charlie's second"}, ("EXPOSE 9000", PAGES))
-    platform.cli("deploy", "--site", "charlie", "--image", name)
+    platform.cli("deploy", "--site", "charlie", f"image:{name}")
     assert "Charlie's second" in site.get("/").text
     platform.cli("rollback", "charlie", "1")
     assert "Charlie's first" in site.get("/").text
@@ -62,6 +62,6 @@ def test_a_dockerfile_is_pushed_as_a_folder_and_says_in_its_log_how_it_runs(imag
     (tmp_path / "page.txt").write_text("Bob was here, ")
     platform.cli("sites", "create", "bob", "--from", str(tmp_path))
     assert "Bob was here, built" in platform.site("bob").get("/").text
-    refused = platform.cli("deploy", "--site", "bob", "--image", "ghcr.io/x/y:1", check=False)
+    refused = platform.cli("deploy", "--site", "bob", "image:ghcr.io/x/y:1", check=False)
     assert refused.returncode != 0
     assert "takes no images from ghcr.io" in refused.stdout + refused.stderr

@@ -60,3 +60,7 @@ def test_the_same_folder_packs_to_the_same_bytes_whoever_owns_it_and_whenever(tm
 def test_a_file_that_cannot_be_read_is_an_error_and_not_a_short_archive(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match="could not be read"):
         list(pack(tmp_path, ["gone"]))
+
+
+def test_a_container_image_is_named_as_one() -> None:
+    assert decide("image:ghcr.io/alice/shop:1.4") == Source(Kind.IMAGE, "ghcr.io/alice/shop:1.4")

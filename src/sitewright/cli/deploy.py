@@ -9,20 +9,18 @@ import typer
 from sitewright.cli.session import (
     SOURCE_HELP,
     ChannelOption,
-    ImageOption,
     NoWaitOption,
     SiteArgument,
     called,
     connected,
     finish,
-    image_source,
     seen,
     site_path,
 )
 
 
-def deploy(  # noqa: PLR0913, PLR0917 - each is an option
-    source: Annotated[str, typer.Argument(metavar="[PATH|GIT|ARCHIVE]", help=SOURCE_HELP)] = ".",
+def deploy(
+    source: Annotated[str, typer.Argument(metavar="[PATH|GIT|ARCHIVE|IMAGE]", help=SOURCE_HELP)] = ".",
     site: Annotated[str, typer.Option("--site", metavar="NAME", help="The site to deploy to.", show_default=False)] = ...,  # type: ignore[assignment]
     canary: Annotated[
         str,
@@ -31,17 +29,16 @@ def deploy(  # noqa: PLR0913, PLR0917 - each is an option
     blue_green: Annotated[
         bool, typer.Option("--blue-green", help="Start all new instances beside the old ones, and lead all visitors over at once.")
     ] = False,
-    image: ImageOption = "",
     channel: ChannelOption = "",
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Build a folder, an archive or a git repository and put it online when it works; until then the old release answers."""
+    """Build a folder, an archive or a repository, or take an image; online when it works, and until then the old release answers."""
     from sitewright.cli.sending import send_with_progress  # noqa: PLC0415
 
     choices = _choices(canary, blue_green=blue_green)
     with connected() as client:
         found = seen(client, site, channel)
-        sent = image_source(image) if image else send_with_progress(client, source)
+        sent = send_with_progress(client, source)
         answer = client.post(site_path(site, "/deploys", channel=channel), {"source": sent, **choices})
         done = f"{called(site, channel)} is online: {found.get('url', '')}"
         if canary:

@@ -14,7 +14,7 @@ MEGABYTE = 1_000_000
 def send_with_progress(client: Client, words: str) -> dict[str, Any]:
     """Decide what *words* mean and upload it; the source as the API wants it."""
     source = decide(words)
-    if source.kind is Kind.GIT:
+    if source.kind in {Kind.GIT, Kind.IMAGE}:
         return send(client, source, lambda _: None)
     if not sys.stderr.isatty():
         total = 0

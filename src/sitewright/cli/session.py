@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
 _CHOSEN: ContextVar[str] = ContextVar("channel", default="")
 CHANNEL_HELP = "Which channel of the site; production when left out."
-SOURCE_HELP = "A folder, an archive or a git address (ADDRESS#branch)."
+SOURCE_HELP = "A folder, an archive, a git address (ADDRESS#branch) or a container image (image:ghcr.io/name/app:1.2)."
 
 SiteArgument = Annotated[str, typer.Argument(metavar="NAME", help="The site's name.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-ImageOption = Annotated[
-    str, typer.Option("--image", metavar="IMAGE", help="A container image, such as ghcr.io/name/app:1.2, as it is.", show_default=False)
-]
 ChannelOption = Annotated[str, typer.Option("--channel", metavar="CHANNEL", help=CHANNEL_HELP, show_default=False)]
 NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is done; print the operation's id.")]
 
@@ -104,8 +101,3 @@ def finish(client: Client, answer: dict[str, object], *, no_wait: bool, done: st
     else:
         follow(client, operation)
         typer.echo(done)
-
-
-def image_source(reference: str) -> dict[str, Any]:
-    """A container image as the API wants a source."""
-    return {"kind": "image", "reference": reference}

@@ -9,30 +9,27 @@ import typer
 from sitewright.cli.session import (
     SOURCE_HELP,
     ChannelOption,
-    ImageOption,
     JsonOption,
     NoWaitOption,
     SiteArgument,
     called,
     connected,
     finish,
-    image_source,
     seen,
     site_path,
 )
 
 app = typer.Typer(help="Create and look after sites.", no_args_is_help=True)
 
-FromOption = Annotated[str, typer.Option("--from", metavar="PATH|GIT|ARCHIVE", help=SOURCE_HELP)]
+FromOption = Annotated[str, typer.Option("--from", metavar="PATH|GIT|ARCHIVE|IMAGE", help=SOURCE_HELP)]
 COLUMNS = ("name", "state", "url", "mode", "release", "team")
 
 
 @app.command()
-def create(  # noqa: PLR0913, PLR0917 - each is an option
+def create(
     name: SiteArgument,
     template: Annotated[str, typer.Option(help="Start from a template of the platform.")] = "",
     source: FromOption = "",
-    image: ImageOption = "",
     team: Annotated[str, typer.Option(help="The team that owns it; your own when left out.")] = "",
     live: Annotated[bool, typer.Option("--live", help="Run straight from the folder, so that edits are visible at once.")] = False,
     no_wait: NoWaitOption = False,
@@ -41,17 +38,17 @@ def create(  # noqa: PLR0913, PLR0917 - each is an option
     from sitewright.cli.sending import send_with_progress  # noqa: PLC0415
     from sitewright.errors import InvalidValueError  # noqa: PLC0415
 
-    if len([given for given in (template, source, image) if given]) > 1:
+    if len([given for given in (template, source) if given]) > 1:
         raise InvalidValueError(
             "A site begins from one thing.",
-            resolution="Give --template NAME, --image NAME, or --from with a folder, an archive or a git address.",
+            resolution="Give --template NAME, or --from with a folder, an archive, a git address or an image.",
         )
     with connected() as client:
         body: dict[str, Any] = {"name": name, "mode": "live" if live else "released"}
         if template:
             body["source"] = {"kind": "template", "name": template}
-        elif image or source:
-            body["source"] = image_source(image) if image else send_with_progress(client, source)
+        elif source:
+            body["source"] = send_with_progress(client, source)
         if team:
             body["team"] = team
         answer = client.post("/sites", body)

@@ -1,4 +1,4 @@
-"""What `--from` means: a folder, an archive or a git address; and sending the first two."""
+"""What `--from` means: a folder, an archive, a git address or a container image; and sending the first two."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sitewright.errors import InvalidValueError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 CHUNK_BYTES = 256 * 1024
+IMAGE_PREFIX = "image:"
 _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:.+")
 
 Progress = Callable[[int], None]
@@ -31,11 +32,12 @@ class Kind(StrEnum):
     FOLDER = "folder"
     ARCHIVE = "archive"
     GIT = "git"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to deploy. ``where`` is a path or a git address, ``ref`` a branch, tag or commit ("" for the default branch)."""
+    """What to deploy. ``where`` is a path, a git address or an image's name, ``ref`` a branch, tag or commit ("" is the default)."""
 
     kind: Kind
     where: str
@@ -44,6 +46,8 @@ class Source:
 
 def decide(text: str) -> Source:
     """What the words after --from mean. `ADDRESS#ref` names a branch, tag or commit. Raises InvalidValueError."""
+    if text.startswith(IMAGE_PREFIX):
+        return Source(Kind.IMAGE, text.removeprefix(IMAGE_PREFIX))
     if "://" in text or _SCP_LIKE.fullmatch(text):
         where, _, ref = text.partition("#")
         if where.lower().endswith(ARCHIVES):
@@ -119,6 +123,8 @@ def send(client: Client, source: Source, progress: Progress) -> dict[str, Any]:
     """Upload what is on this machine; the source as the API wants it."""
     if source.kind is Kind.GIT:
         return {"kind": "git", "url": source.where, "ref": source.ref}
+    if source.kind is Kind.IMAGE:
+        return {"kind": "image", "reference": source.where}
     path = Path(source.where).resolve()
     if source.kind is Kind.FOLDER:
         paths = list(walk(path))
