@@ -24,7 +24,7 @@ from sitewright.system.clock import Clock
 log = logging.getLogger(__name__)
 
 MOST_OF_A_SITE = 8
-MOST_OF_A_PERSON = 16
+MOST_OF_A_PERSON = 24
 """Whatever site they are with: whoever has many sites shall not keep everybody else out."""
 MOST_IN_ALL = 48
 LONGEST_SECONDS = 3600.0

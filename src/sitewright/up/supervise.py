@@ -44,13 +44,22 @@ def has_children(group: int) -> bool:
     return True
 
 
+LEAVE_SECONDS = 2.0
+
+
 def leave_groups(folders: list[str]) -> None:
     """Step out of the platform's control groups, and remove those that nobody is in any more."""
     for folder in folders:
         with contextlib.suppress(OSError):
             with open(f"{os.path.dirname(folder)}/cgroup.procs", "w") as file:
                 file.write(str(os.getpid()))
-            os.rmdir(folder)
+        # Whoever has just been killed is in its group for a moment still.
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while os.path.isdir(folder) and time.monotonic() < deadline:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                time.sleep(0.02)
 
 
 def rotate(folder: str, limit: int = ROTATE_BYTES) -> None:
