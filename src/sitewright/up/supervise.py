@@ -50,16 +50,23 @@ LEAVE_SECONDS = 2.0
 def leave_groups(folders: list[str]) -> None:
     """Step out of the platform's control groups, and remove those that nobody is in any more."""
     for folder in folders:
-        with contextlib.suppress(OSError):
-            with open(f"{os.path.dirname(folder)}/cgroup.procs", "w") as file:
-                file.write(str(os.getpid()))
+        with contextlib.suppress(OSError), open(f"{os.path.dirname(folder)}/cgroup.procs", "w") as file:
+            file.write(str(os.getpid()))
         # Whoever has just been killed is in its group for a moment still.
         deadline = time.monotonic() + LEAVE_SECONDS
-        while os.path.isdir(folder) and time.monotonic() < deadline:
-            try:
-                os.rmdir(folder)
-            except OSError:
-                time.sleep(0.02)
+        while not removed(folder) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def removed(folder: str) -> bool:
+    """Whether the control group is gone now."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def rotate(folder: str, limit: int = ROTATE_BYTES) -> None:
