@@ -11,7 +11,7 @@ from benchmarks.rig.servers import children, cpu_seconds, memory_bytes
 SETTLE_SECONDS, SECONDS = 10, 20
 JUPYTERHUB_MB = 171.0
 """Hub and proxy of JupyterHub, idle: cited from the comparison that set the bar, not measured in this run."""
-PARTS = ("supervisor", "nats", "node", "manager", "nginx")
+PARTS = ("supervisor", "nats", "node", "manager", "nginx", "ssh")
 
 
 def idle_rows(there: Stand) -> list[Row]:
